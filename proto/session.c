@@ -1,0 +1,471 @@
+#include "proto/session.h"
+
+#include "proto/session_impl.h"
+
+#define IN(state) (1u << MX_STATE_##state)
+
+/* clang-format off */
+static const unsigned state_next[MX_STATE_COUNT] = {
+    [MX_STATE_COMMAND] = IN(PARKED) | IN(CHUNK) | IN(CLOSED),
+    [MX_STATE_DATA]    = IN(PARKED) | IN(REPLIES) | IN(COMMAND) | IN(CLOSED),
+    [MX_STATE_CHUNK]   = IN(PARKED) | IN(REPLIES) | IN(COMMAND) | IN(CLOSED),
+    [MX_STATE_REPLIES] = IN(PARKED) | IN(COMMAND) | IN(CLOSED),
+    [MX_STATE_PARKED]  = IN(COMMAND) | IN(DATA) | IN(CHUNK) | IN(REPLIES) | IN(CLOSED),
+    [MX_STATE_CLOSED]  = IN(CLOSED),
+};
+/* clang-format on */
+
+void mx_session_enter(struct mx_session *self, enum mx_session_state next) {
+    assert(state_next[self->state] & (1u << next));
+    self->state = (uint8_t)next;
+}
+
+enum mx_action mx_session_park(struct mx_session *self, enum mx_action action,
+                               mx_session_continue_fn *on_resume, enum mx_session_state then) {
+    mx_session_enter(self, MX_STATE_PARKED);
+    self->resume_state = (uint8_t)then;
+    self->on_resume = on_resume;
+    return action;
+}
+
+void mx_session_resume(struct mx_session *self, int result, struct mx_out *out) {
+    assert(self->state == MX_STATE_PARKED && self->on_resume != NULL);
+    mx_session_continue_fn *on_resume = self->on_resume;
+    self->on_resume = NULL;
+    mx_session_enter(self, (enum mx_session_state)self->resume_state);
+    self->pending = (uint8_t)on_resume(self, result, out);
+}
+
+static enum mx_action nothing_more(struct mx_session *self, int result, struct mx_out *out) {
+    (void)self, (void)result, (void)out;
+    return MX_ACTION_NONE;
+}
+
+enum mx_action mx_session_ask_hook(struct mx_session *self, enum mx_hook_point point,
+                                   mx_session_continue_fn *on_resume, struct mx_out *out) {
+    if (!(self->conf->hooks & (1u << point)))
+        return on_resume(self, 0, out);
+    self->hook = (uint8_t)point;
+    self->refusal = (struct mx_refusal){0};
+    return mx_session_park(self, MX_ACTION_HOOK, on_resume, MX_STATE_COMMAND);
+}
+
+static enum mx_action on_grown(struct mx_session *self, int result, struct mx_out *out) {
+    (void)out;
+    self->is_memory_refused = result < 0;
+    assert(result < 0 || self->envelope.cap >= self->grow_octets);
+    return MX_ACTION_NONE;
+}
+
+enum mx_action mx_session_grow(struct mx_session *self, uint32_t octets) {
+    self->grow_octets = octets;
+    return mx_session_park(self, MX_ACTION_GROW, on_grown, MX_STATE_COMMAND);
+}
+
+/* ---- replies ------------------------------------------------------------------------------------
+ */
+
+void mx_session_count_reply(struct mx_session *self, char digit) {
+    if (digit < '4')
+        return;
+    self->error_count++;
+    if (digit == '4')
+        self->shared->counters.replies_4xx++;
+    else
+        self->shared->counters.replies_5xx++;
+}
+
+enum mx_action mx_session_say(struct mx_session *self, struct mx_out *out, struct mx_span line) {
+    mx_session_count_reply(self, line.ptr[0]);
+    mx_out_put(out, line);
+    return MX_ACTION_NONE;
+}
+
+enum mx_action mx_session_refuse(struct mx_session *self, struct mx_out *out) {
+    struct mx_span text = self->refusal.text;
+    if (text.len == 0)
+        text = MX_SPAN("451 Temporary problem. Please try again later");
+    mx_session_count_reply(self, text.ptr[0]);
+    mx_reply_echo(out, text, MX_REPLY_LINE_MAX - 2, true);
+    mx_out_put(out, MX_SPAN("\r\n"));
+    return self->refusal.is_disconnect ? mx_session_end(self) : MX_ACTION_NONE;
+}
+
+enum mx_action mx_session_end(struct mx_session *self) {
+    mx_session_enter(self, MX_STATE_CLOSED);
+    return MX_ACTION_NONE;
+}
+
+/* "<code and enhanced code> <helloName> <text>" */
+static void say_named(struct mx_session *self, struct mx_out *out, struct mx_span code,
+                      struct mx_span text) {
+    mx_session_count_reply(self, code.ptr[0]);
+    mx_out_put(out, code);
+    mx_out_put(out, self->conf->hello_name);
+    mx_out_put(out, text);
+}
+
+void mx_session_farewell(struct mx_session *self, enum mx_farewell why, struct mx_out *out) {
+    static const struct {
+        struct mx_span code, text;
+    } rows[] = {
+        [MX_FAREWELL_TIMEOUT] = {MX_SPAN("421 4.4.2 "), MX_SPAN(" Timeout\r\n")             },
+        [MX_FAREWELL_SLOW] = {MX_SPAN("421 4.4.2 "), MX_SPAN(" Data rate too low\r\n")   },
+        [MX_FAREWELL_CONNECTIONS] = {MX_SPAN("421 4.7.0 "), MX_SPAN(" Too many connections\r\n")},
+        [MX_FAREWELL_SHUTDOWN] = {MX_SPAN("421 4.3.2 "), MX_SPAN(" Shutting down\r\n")       },
+        [MX_FAREWELL_MEMORY] = {MX_SPAN("421 4.3.1 "),
+                                 MX_SPAN(" Insufficient system resources\r\n")              },
+    };
+    if (self->state == MX_STATE_CLOSED)
+        return;
+    self->on_resume = NULL;
+    self->pending = MX_ACTION_NONE;
+    say_named(self, out, rows[why].code, rows[why].text);
+    mx_session_enter(self, MX_STATE_CLOSED);
+}
+
+/* ---- the transaction
+ * ------------------------------------------------------------------------------ */
+
+void mx_session_reset(struct mx_session *self) {
+    self->is_abort_due = self->is_open;
+    mx_envelope_reset(&self->envelope);
+    self->is_failed = self->is_chunked = self->is_last_chunk = self->is_trace_due = false;
+    self->message_error = 0;
+    self->received_octets = self->stored_octets = 0;
+    self->data_line_octets = 0;
+}
+
+/* ---- verbs that need no file of their own
+ * ----------------------------------------------------------- */
+
+static enum mx_action verb_rset(struct mx_session *self, struct mx_span args, struct mx_out *out) {
+    (void)args;
+    mx_session_reset(self);
+    return SAY(self, out, "250 2.0.0 OK");
+}
+
+static enum mx_action verb_noop(struct mx_session *self, struct mx_span args, struct mx_out *out) {
+    (void)args;
+    return SAY(self, out, "250 2.0.0 OK");
+}
+
+static enum mx_action verb_vrfy(struct mx_session *self, struct mx_span args, struct mx_out *out) {
+    (void)args;
+    return SAY(self, out, "502 5.3.3 VRFY is not supported");
+}
+
+static enum mx_action verb_expn(struct mx_session *self, struct mx_span args, struct mx_out *out) {
+    (void)args;
+    return SAY(self, out, "502 5.3.3 EXPN is not supported");
+}
+
+static enum mx_action verb_help(struct mx_session *self, struct mx_span args, struct mx_out *out) {
+    (void)args;
+    return SAY(self, out, "502 5.3.3 HELP is not supported");
+}
+
+static enum mx_action verb_quit(struct mx_session *self, struct mx_span args, struct mx_out *out) {
+    self->has_quit = true;
+    if (args.len > 0)
+        SAY(self, out, "500 5.5.4 Unexpected argument provided with QUIT command");
+    else
+        say_named(self, out, MX_SPAN("221 2.0.0 "),
+                  MX_SPAN(" Service closing transmission channel\r\n"));
+    return mx_session_end(self);
+}
+
+static enum mx_action unknown(struct mx_session *self, struct mx_span verb, struct mx_out *out) {
+    self->shared->counters.unknown_commands++;
+    if (self->conf->proto == MX_PROTO_LMTP)
+        return SAY(self, out, "500 Unable to process request: the command is unknown");
+    mx_session_count_reply(self, '5');
+    mx_out_put(out, MX_SPAN("500 5.5.1 Command "));
+    size_t start = out->len;
+    mx_reply_echo(out, verb, MX_REPLY_LINE_MAX - 40, false);
+    for (size_t i = start; i < out->len; i++)
+        out->ptr[i] = mx_ascii_upper(out->ptr[i]);
+    mx_out_put(out, MX_SPAN(" unrecognized.\r\n"));
+    return MX_ACTION_NONE;
+}
+
+/* ---- the verb table
+ * --------------------------------------------------------------------------------- */
+
+/* What a guard looks at. */
+enum fact { HAS_HELO = 1, HAS_SENDER = 2, HAS_RCPT = 4, IS_CHUNKED = 8, IS_BINARY = 16 };
+
+struct guard {
+    unsigned fact; /* 0 ends the list */
+    bool refused_when;
+    struct mx_span reply;
+};
+
+#define UNLESS(fact, text)                                                                         \
+    {                                                                                              \
+        fact, false, {                                                                             \
+            text "\r\n", sizeof(text "\r\n") - 1                                                   \
+        }                                                                                          \
+    }
+#define WHEN(fact, text)                                                                           \
+    {                                                                                              \
+        fact, true, {                                                                              \
+            text "\r\n", sizeof(text "\r\n") - 1                                                   \
+        }                                                                                          \
+    }
+
+/* The order of the guards is the order of the checks. */
+/* clang-format off */
+static const struct verb_row {
+    mx_verb_fn *run;
+    struct mx_span no_args; /* the refusal of an argument; empty: arguments are for run */
+    struct guard guards[4];
+} rows[MX_VERB_COUNT] = {
+    [MX_VERB_MAIL] = {mx_session_mail, {0}, {
+        WHEN(HAS_SENDER, "503 5.5.0 Sender already specified"),
+        UNLESS(HAS_HELO, "503 5.5.0 Need HELO or EHLO before MAIL")}},
+    [MX_VERB_RCPT] = {mx_session_rcpt, {0}, {
+        UNLESS(HAS_SENDER, "503 5.5.0 Need MAIL before RCPT"),
+        WHEN(IS_CHUNKED, "503 5.5.0 BDAT has begun, no more recipients")}},
+    [MX_VERB_DATA] = {mx_session_data, MX_SPAN("500 5.5.4 Unexpected argument provided with DATA command\r\n"), {
+        UNLESS(HAS_SENDER, "503 5.5.0 No sender specified"),
+        UNLESS(HAS_RCPT, "503 5.5.0 No recipients specified"),
+        WHEN(IS_CHUNKED, "503 5.5.0 BDAT has begun, DATA is not allowed"),
+        WHEN(IS_BINARY, "503 5.5.0 BODY=BINARYMIME needs BDAT")}},
+    [MX_VERB_BDAT] = {mx_session_bdat, {0}, {{0}}},
+    [MX_VERB_EHLO] = {mx_session_ehlo, {0}, {{0}}},
+    [MX_VERB_HELO] = {mx_session_helo, {0}, {{0}}},
+    [MX_VERB_LHLO] = {mx_session_ehlo, {0}, {{0}}},
+    [MX_VERB_QUIT] = {verb_quit, {0}, {{0}}},
+    [MX_VERB_RSET] = {verb_rset, MX_SPAN("500 5.5.4 Unexpected argument provided with RSET command\r\n"), {{0}}},
+    [MX_VERB_NOOP] = {verb_noop, {0}, {{0}}},
+    [MX_VERB_VRFY] = {verb_vrfy, {0}, {{0}}},
+    [MX_VERB_EXPN] = {verb_expn, {0}, {{0}}},
+    [MX_VERB_HELP] = {verb_help, {0}, {{0}}},
+};
+/* clang-format on */
+
+static unsigned facts(const struct mx_session *self) {
+    const struct mx_session_conf *conf = self->conf;
+    bool is_greeted = self->has_helo || !conf->needs_helo || conf->proto == MX_PROTO_LMTP;
+    return (is_greeted ? HAS_HELO : 0u) | (self->envelope.has_sender ? HAS_SENDER : 0u) |
+           (self->envelope.rcpt_count > 0 ? HAS_RCPT : 0u) | (self->is_chunked ? IS_CHUNKED : 0u) |
+           (self->envelope.body_type == MX_BODY_BINARYMIME ? IS_BINARY : 0u);
+}
+
+static enum mx_action run_verb(struct mx_session *self, enum mx_verb verb, struct mx_span args,
+                               struct mx_out *out) {
+    const struct verb_row *row = &rows[verb];
+    if (args.len > 0 && row->no_args.len > 0)
+        return mx_session_say(self, out, row->no_args);
+    unsigned now = facts(self);
+    for (const struct guard *g = row->guards; g < row->guards + 4 && g->fact != 0; g++) {
+        if (((now & g->fact) != 0) == g->refused_when)
+            return mx_session_say(self, out, g->reply);
+    }
+    return row->run(self, args, out);
+}
+
+/* ---- faults
+ * ------------------------------------------------------------------------------------------ */
+
+static enum mx_action on_fault_delayed(struct mx_session *self, int result, struct mx_out *out) {
+    (void)result, (void)out;
+    self->is_fault_done = true;
+    return MX_ACTION_NONE;
+}
+
+enum mx_action mx_session_fault(struct mx_session *self, unsigned place, bool *is_handled,
+                                struct mx_out *out) {
+    const struct mx_fault *fault = &self->conf->faults[place];
+    *is_handled = true;
+    if (fault->delay_ms > 0 && !self->is_fault_done) {
+        self->delay_ms = fault->delay_ms;
+        return mx_session_park(self, MX_ACTION_DELAY, on_fault_delayed,
+                               (enum mx_session_state)self->state);
+    }
+    self->is_fault_done = false;
+    switch ((enum mx_fault_kind)fault->kind) {
+    case MX_FAULT_NONE:
+        break;
+    case MX_FAULT_SOFT:
+        return SAY(self, out, "450 4.3.0 Error: command failed");
+    case MX_FAULT_HARD:
+        return SAY(self, out, "500 5.3.0 Error: command failed");
+    case MX_FAULT_DISCONNECT:
+        return mx_session_end(self);
+    case MX_FAULT_DISCONNECT_421:
+        SAY(self, out, "421 4.3.0 Error: closing connection");
+        return mx_session_end(self);
+    }
+    *is_handled = false;
+    return MX_ACTION_NONE;
+}
+
+/* ---- command lines
+ * ------------------------------------------------------------------------------------ */
+
+static struct mx_span trim(struct mx_span text) {
+    while (text.len > 0 && (unsigned char)text.ptr[0] <= 0x20)
+        text = mx_span_skip(text, 1);
+    while (text.len > 0 && (unsigned char)text.ptr[text.len - 1] <= 0x20)
+        text.len--;
+    return text;
+}
+
+static enum mx_verb known_verb(const struct mx_session *self, struct mx_span name) {
+    enum mx_verb verb = mx_verb_find(name);
+    unsigned mine = self->conf->proto == MX_PROTO_LMTP ? MX_IN_LMTP : MX_IN_SMTP;
+    if (verb == MX_VERB_UNKNOWN || !(mx_verb_protocols(verb) & mine))
+        return MX_VERB_UNKNOWN;
+    if (verb == MX_VERB_BDAT && (self->conf->hidden_features & MX_FEATURE_CHUNKING))
+        return MX_VERB_UNKNOWN;
+    return verb;
+}
+
+static enum mx_action run_line(struct mx_session *self, struct mx_span line, struct mx_out *out) {
+    line = trim(line);
+    const char *space = memchr(line.ptr, ' ', line.len < 5 ? line.len : 5);
+    if (space == NULL && line.len > 5)
+        space = memchr(line.ptr, ' ', line.len);
+    size_t name_len = space != NULL ? (size_t)(space - line.ptr) : line.len;
+    struct mx_span name = {line.ptr, name_len};
+    struct mx_span args = space != NULL ? mx_span_skip(line, name_len + 1) : (struct mx_span){0};
+    enum mx_verb verb = known_verb(self, name);
+    if (self->conf->faults != NULL) {
+        bool is_handled;
+        enum mx_action action = mx_session_fault(self, verb, &is_handled, out);
+        if (is_handled)
+            return action;
+    }
+    if (verb == MX_VERB_UNKNOWN)
+        return unknown(self, name, out);
+    return run_verb(self, verb, args, out);
+}
+
+/* Limits that end a session after a reply. */
+static enum mx_action check_errors(struct mx_session *self, struct mx_out *out) {
+    const struct mx_session_conf *conf = self->conf;
+    if (conf->max_errors == 0 || self->error_count < conf->max_errors ||
+        self->state != MX_STATE_COMMAND)
+        return MX_ACTION_NONE;
+    self->shared->counters.error_limit++;
+    say_named(self, out, MX_SPAN("421 4.7.0 "), MX_SPAN(" Too many errors\r\n"));
+    return mx_session_end(self);
+}
+
+static enum mx_action step_command(struct mx_session *self, struct mx_span *in,
+                                   struct mx_out *out) {
+    if (self->is_draining) {
+        mx_session_farewell(self, MX_FAREWELL_SHUTDOWN, out);
+        return MX_ACTION_NONE;
+    }
+    struct mx_proto_counters *counters = &self->shared->counters;
+    struct mx_span before = *in, line;
+    bool bare_lf = false;
+    int err = mx_line_take(&self->line, in, &line, &bare_lf);
+    if (err == MX_EPARTIAL)
+        return MX_ACTION_INPUT;
+    uint32_t errors_before = self->error_count;
+    enum mx_action action;
+    if (err == MX_ELIMIT) {
+        counters->line_limit++;
+        action = SAY(self, out, "500 Line length exceeded. See RFC 2821 #4.5.3.1.");
+    } else if (bare_lf && self->conf->refuses_bare_lf_commands) {
+        counters->bare_lf_commands++;
+        action = SAY(self, out, "500 5.5.2 line delimiter must be CRLF");
+    } else {
+        action = run_line(self, line, out);
+        if (action == MX_ACTION_GROW || action == MX_ACTION_DELAY) {
+            *in = before; /* the same line runs again after resume */
+            return action;
+        }
+        counters->bare_lf_commands += bare_lf;
+        self->is_memory_refused = self->is_fault_done = false;
+    }
+    counters->commands++;
+    if (action == MX_ACTION_NONE && self->error_count != errors_before)
+        action = check_errors(self, out);
+    return action;
+}
+
+/* ---- the driver's calls
+ * --------------------------------------------------------------------------------- */
+
+void mx_session_init(struct mx_session *self, const struct mx_session_conf *conf,
+                     struct mx_session_shared *shared, uint32_t id) {
+    memset(self, 0, sizeof *self);
+    self->conf = conf;
+    self->shared = shared;
+    self->id = id;
+    mx_line_init(&self->line, conf->max_line_octets);
+}
+
+enum mx_action mx_session_greet(struct mx_session *self, struct mx_out *out) {
+    const struct mx_session_conf *conf = self->conf;
+    if (conf->faults != NULL) {
+        bool is_handled;
+        enum mx_action action = mx_session_fault(self, MX_FAULT_CONNECT, &is_handled, out);
+        if (action == MX_ACTION_DELAY)
+            return action; /* greet is called again after resume */
+        if (is_handled) {
+            mx_session_enter(self, MX_STATE_CLOSED);
+            return MX_ACTION_CLOSE;
+        }
+    }
+    mx_out_put(out, MX_SPAN("220 "));
+    if (conf->greeting.len > 0) {
+        mx_reply_echo(out, conf->greeting, MX_REPLY_LINE_MAX - 6, true);
+        mx_out_put(out, MX_SPAN("\r\n"));
+        return MX_ACTION_INPUT;
+    }
+    static const struct mx_span texts[2][2] = {
+        [MX_PROTO_SMTP] = {MX_SPAN(" SMTP Server (mxring) ready\r\n"),
+                           MX_SPAN(" JAMES SMTP Server Server (JAMES SMTP Server ) ready\r\n")},
+        [MX_PROTO_LMTP] = {MX_SPAN(" LMTP Server (mxring) ready\r\n"),
+                           MX_SPAN(" LMTP Server (JAMES Protocols Server) ready\r\n")         },
+    };
+    mx_out_put(out, conf->hello_name);
+    mx_out_put(out, texts[conf->proto][conf->has_james_texts]);
+    return MX_ACTION_INPUT;
+}
+
+static enum mx_action step_once(struct mx_session *self, struct mx_span *in, struct mx_out *out) {
+    switch ((enum mx_session_state)self->state) {
+    case MX_STATE_COMMAND:
+        return step_command(self, in, out);
+    case MX_STATE_DATA:
+        return mx_session_step_data(self, in, out);
+    case MX_STATE_CHUNK:
+        return mx_session_step_chunk(self, in, out);
+    case MX_STATE_REPLIES:
+        return mx_session_step_replies(self, in, out);
+    case MX_STATE_CLOSED:
+        *in = mx_span_skip(*in, in->len);
+        return MX_ACTION_CLOSE;
+    case MX_STATE_PARKED:
+    case MX_STATE_COUNT:
+        break;
+    }
+    assert(false); /* step on a parked session */
+    return MX_ACTION_CLOSE;
+}
+
+enum mx_action mx_session_step(struct mx_session *self, struct mx_span *in, struct mx_out *out) {
+    for (;;) {
+        enum mx_action action = (enum mx_action)self->pending;
+        self->pending = MX_ACTION_NONE;
+        if (action != MX_ACTION_NONE)
+            return action;
+        if (self->is_abort_due && self->state != MX_STATE_CLOSED) {
+            self->is_abort_due = self->is_open = false;
+            return mx_session_park(self, MX_ACTION_ABORT, nothing_more,
+                                   (enum mx_session_state)self->state);
+        }
+        if (mx_out_room(out) < MX_OUT_ROOM_MIN && self->state != MX_STATE_CLOSED)
+            return MX_ACTION_OUTPUT;
+        action = step_once(self, in, out);
+        if (action != MX_ACTION_NONE)
+            return action;
+    }
+}
