@@ -1,0 +1,156 @@
+/* conf.h - the configuration: one immutable struct, built and checked before anything starts.
+ *
+ * Const after mx_conf_load; strings belong to the struct (one arena, freed with it).
+ * Every member is one schema row (schema.c): path, type, unit, range, default.
+ */
+#pragma once
+#include "proto/err.h"
+#include "proto/ip.h"
+#include "proto/span.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+
+enum mx_batch_wait { MX_BATCH_WAIT_OFF = 0, MX_BATCH_WAIT_AUTO = -1 }; /* else microseconds */
+enum mx_durability { MX_DURABILITY_FSYNC, MX_DURABILITY_WRITE, MX_DURABILITY_NONE };
+enum mx_log_level { MX_LOG_ERROR, MX_LOG_WARN, MX_LOG_INFO, MX_LOG_DEBUG };
+enum mx_log_format { MX_LOG_FORMAT_LOGFMT, MX_LOG_FORMAT_JSON };
+enum mx_verify_identity {
+    MX_VERIFY_IDENTITY_DISABLED,
+    MX_VERIFY_IDENTITY_RELAXED,
+    MX_VERIFY_IDENTITY_STRICT,
+};
+enum mx_core_handlers { MX_CORE_HANDLERS_CORE, MX_CORE_HANDLERS_NO_AUTH };
+
+enum { MX_CONF_SERVERS_MAX = 256, MX_CONF_BINDS_MAX = 64 }; /* in a file, of a server */
+
+struct mx_conf_engine {
+    uint32_t workers;      /* 0 = auto: the CPUs of the affinity mask; 1..1024 */
+    int32_t batch_wait_us; /* MX_BATCH_WAIT_OFF, MX_BATCH_WAIT_AUTO or 1..10000 microseconds */
+    bool allow_open_relay;
+    uint32_t max_connections;    /* 1..1000000, whole process */
+    uint32_t recv_buffers;       /* per worker, power of two 16..32768; 512 */
+    uint32_t recv_buffer_octets; /* 4K..256K; 16K */
+    uint64_t
+        session_memory_octets; /* per worker: replies, unfinished lines, envelopes; 4M..64G; 64M */
+    uint32_t
+        max_unsent_octets; /* replies a client may leave unread before recv pauses; 4K..1M; 64K */
+    uint32_t drain_timeout_ms; /* SIGTERM: how long transactions may finish; 30s */
+    bool use_direct;           /* direct descriptors where the kernel can; true */
+    bool use_hand_over;        /* new connections go to the emptiest worker; true */
+};
+
+struct mx_conf_network { /* one item of authorizedAddresses, RFC 4632 */
+    struct mx_ip ip;
+    uint8_t prefix_len; /* 0..32 or 0..128 */
+};
+
+struct mx_conf_networks {
+    const struct mx_conf_network *rows;
+    uint32_t count;
+};
+
+struct mx_conf_bind {
+    struct sockaddr_storage addr; /* AF_INET or AF_INET6 */
+    socklen_t addr_len;
+    const char *text; /* as written */
+};
+
+struct mx_conf_server { /* one entry of smtpservers / lmtpservers */
+    bool is_lmtp;
+    bool enabled;
+    const struct mx_conf_bind *binds;
+    uint32_t bind_count;
+    const char *name;
+    uint32_t connection_backlog;       /* listen(2) backlog; 200 */
+    uint32_t connection_timeout_ms;    /* 300 s; 0 = never */
+    uint32_t data_timeout_ms;          /* 600 s; 0 = never */
+    uint32_t min_data_rate;            /* octets per second after 60 s of DATA; 100; 0 = off */
+    uint32_t connection_limit;         /* 0 = none */
+    uint32_t connection_limit_per_ip;  /* 0 = none */
+    const char *hello_name;            /* the effective name: "auto" is already resolved */
+    const char *greeting;              /* smtpGreeting | lmtpGreeting; NULL = default */
+    uint64_t max_message_octets;       /* maxMessageSize; 100M; 0 = none */
+    uint32_t max_line_octets;          /* maxLineLength; 8192; 1000..1048576 */
+    uint32_t max_data_line_octets;     /* maxDataLineLength; 0 = none */
+    uint32_t max_recipients;           /* 1000; 0 = none */
+    uint32_t max_errors;               /* 100; 0 = none */
+    uint32_t max_transactions;         /* 0 = none */
+    bool helo_ehlo_enforcement;        /* true */
+    bool address_brackets_enforcement; /* true */
+    bool bare_lf_commands_refused;     /* bareLfCommands: accept | refuse */
+    bool has_james_texts;              /* compatTexts: none | james */
+    bool smtp_utf8;                    /* smtpUtf8: false */
+    bool graceful_shutdown;            /* true */
+    uint32_t hidden_features; /* disabledFeatures: bits of enum mx_feature (proto/session.h) */
+    struct mx_conf_networks authorized_addresses;
+    enum mx_verify_identity verify_identity; /* disabled: the only one in this version */
+    enum mx_core_handlers core_handlers;
+};
+
+struct mx_conf_log {
+    enum mx_log_level level;   /* info */
+    enum mx_log_format format; /* logfmt */
+    uint32_t
+        queue_octets; /* per worker, power of two; 256K; lines beyond it are dropped, counted */
+};
+
+struct mx_conf {
+    struct mx_conf_engine engine;
+    struct mx_conf_log log;
+    const struct mx_span *domains; /* lower case, sorted, unique */
+    uint32_t domain_count;
+    const char *default_domain;     /* lower case; NULL = none */
+    struct mx_conf_server *servers; /* smtpservers then lmtpservers, in file order */
+    uint32_t server_count;
+    enum mx_durability durability; /* spool.durability */
+    const char *spool_directory;   /* spool.directory; NULL = none */
+    void *arena;                   /* private to config/ */
+};
+
+/* One problem found in a file. */
+struct mx_conf_problem {
+    uint32_t line, column; /* 1-based */
+    bool is_warning;
+    char text[400];
+};
+
+/* Collects problems, all of them, in file order when printed. Starts as {0}; problems are added to
+ * those it has. At most 1000 rows are kept, error_count counts all errors. */
+struct mx_conf_report {
+    struct mx_conf_problem *rows;
+    uint32_t count, capacity, error_count;
+};
+
+/* Read and check a file. 0: *conf is new (free with mx_conf_free); MX_ECONFIG: invalid, see
+ * *report; a negative errno: the file cannot be read. is_check: an unset ${env:NAME} is a warning,
+ * not an error. */
+MX_MUST_CHECK int mx_conf_load(const char *path, bool is_check, struct mx_conf **conf,
+                               struct mx_conf_report *report);
+
+/* The same for text in memory. */
+MX_MUST_CHECK int mx_conf_parse(const char *text, size_t len, bool is_check, struct mx_conf **conf,
+                                struct mx_conf_report *report);
+
+/* A configuration with every default and no server (sink fills it by itself). Free with
+ * mx_conf_free. */
+struct mx_conf *mx_conf_new(void);
+
+/* Append a server with the defaults of its kind; NULL: out of memory or MX_CONF_SERVERS_MAX
+ * reached. The caller may change members until something starts; the pointer stays valid as long as
+ * conf. */
+struct mx_conf_server *mx_conf_add_server(struct mx_conf *conf, bool is_lmtp);
+
+/* Parse "addr:port", "[v6]:port" (what bind takes) into *bind; copies text into conf's arena. The
+ * address is numeric or "localhost" (127.0.0.1). 0; MX_ESYNTAX: no such address; -EDESTADDRREQ: no
+ * port; -ERANGE: the port is not 0..65535; -ENOMEM. */
+MX_MUST_CHECK int mx_conf_parse_bind(struct mx_conf *conf, const char *text,
+                                     struct mx_conf_bind *bind);
+
+/* The effective configuration as YAML with every default, readable by mx_conf_load. */
+MX_MUST_CHECK int mx_conf_dump(const struct mx_conf *conf, FILE *stream);
+
+/* Print "FILE:LINE:COL: message" for each problem, sorted by position. */
+void mx_conf_report_print(const struct mx_conf_report *report, const char *path, FILE *stream);
+void mx_conf_report_free(struct mx_conf_report *report);
+void mx_conf_free(struct mx_conf *conf);

@@ -1,0 +1,122 @@
+#include "config/conf.h"
+#include "config/schema.h"
+#include "config/size.h"
+#include "config/value.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* Double quotes; the loader lets no control characters in. */
+static void put_quoted(FILE *stream, struct mx_span text) {
+    putc('"', stream);
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '"' || text.ptr[i] == '\\')
+            putc('\\', stream);
+        putc(text.ptr[i], stream);
+    }
+    putc('"', stream);
+}
+
+static void put_text(FILE *stream, const struct mx_row *row, const void *base) {
+    const char *text = NULL;
+    memcpy(&text, (const char *)base + row->offset, sizeof text);
+    putc(' ', stream);
+    if (text)
+        put_quoted(stream, mx_span_of(text));
+    else
+        fputs("null", stream);
+    putc('\n', stream);
+}
+
+static void put_item(FILE *stream, int indent, struct mx_span text) {
+    fprintf(stream, "\n%*s- ", indent, "");
+    put_quoted(stream, text);
+}
+
+static void put_list(FILE *stream, const struct mx_row *row, const void *base, int indent) {
+    const struct mx_conf *conf = base;
+    const struct mx_conf_server *server = base;
+    char text[MX_NETWORK_TEXT_MAX];
+    uint32_t count = 0;
+    if (row->type == MX_TYPE_DOMAINS) {
+        for (; count < conf->domain_count; count++)
+            put_item(stream, indent, conf->domains[count]);
+    } else if (row->type == MX_TYPE_BINDS) {
+        for (; count < server->bind_count; count++)
+            put_item(stream, indent, mx_span_of(server->binds[count].text));
+    } else if (row->type == MX_TYPE_NETWORKS) {
+        for (; count < server->authorized_addresses.count; count++) {
+            mx_size_network_text(&server->authorized_addresses.rows[count], text);
+            put_item(stream, indent, mx_span_of(text));
+        }
+    } else if (row->type == MX_TYPE_FEATURES) {
+        for (const struct mx_lookup *word = row->words; word->text; word++) {
+            if (!(server->hidden_features & (uint32_t)word->value))
+                continue;
+            put_item(stream, indent, mx_span_of(word->text));
+            count++;
+        }
+    } else {
+        assert(row->type == MX_TYPE_CHAIN);
+    }
+    fputs(count > 0 ? "\n" : " []\n", stream);
+}
+
+static void put_value(FILE *stream, const struct mx_row *row, const void *base, int indent) {
+    char text[MX_SIZE_TEXT_MAX];
+    if (mx_value_is_scalar(row)) {
+        mx_value_text(row, mx_value_get(row, base), text, sizeof text);
+        fprintf(stream, " %s\n", text);
+    } else if (row->type >= MX_TYPE_TEXT && row->type <= MX_TYPE_DOMAIN) {
+        put_text(stream, row, base);
+    } else {
+        put_list(stream, row, base, indent + 2);
+    }
+}
+
+static void put_rows(FILE *stream, enum mx_section section, const void *base, int indent,
+                     const char *first) {
+    for (size_t i = 0; i < mx_schema_count; i++) {
+        const struct mx_row *row = &mx_schema[i];
+        if (!(row->sections & section))
+            continue;
+        if (first)
+            fprintf(stream, "%s%s:", first, row->key);
+        else
+            fprintf(stream, "%*s%s:", indent, "", row->key);
+        first = NULL;
+        put_value(stream, row, base, indent);
+    }
+}
+
+static void put_servers(FILE *stream, const struct mx_row *row, const struct mx_conf *conf) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < conf->server_count; i++) {
+        const struct mx_conf_server *server = &conf->servers[i];
+        if (server->is_lmtp != (row->min == MX_SECTION_LMTP))
+            continue;
+        if (count++ == 0)
+            putc('\n', stream);
+        put_rows(stream, (enum mx_section)row->min, server, 4, "  - ");
+    }
+    if (count == 0)
+        fputs(" []\n", stream);
+}
+
+int mx_conf_dump(const struct mx_conf *conf, FILE *stream) {
+    for (size_t i = 0; i < mx_schema_count; i++) {
+        const struct mx_row *row = &mx_schema[i];
+        if (!(row->sections & MX_SECTION_TOP))
+            continue;
+        fprintf(stream, "%s:", row->key);
+        if (row->type == MX_TYPE_SECTION) {
+            putc('\n', stream);
+            put_rows(stream, (enum mx_section)row->min, conf, 2, NULL);
+        } else if (row->type == MX_TYPE_SERVERS) {
+            put_servers(stream, row, conf);
+        } else {
+            put_value(stream, row, conf, 0);
+        }
+    }
+    return fflush(stream) == 0 && !ferror(stream) ? 0 : -EIO;
+}

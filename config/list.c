@@ -1,0 +1,219 @@
+/* The values that are lists: each may also be one string with commas and blanks between items. */
+#include "config/load.h"
+#include "config/size.h"
+#include "config/text.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+
+enum { ITEMS_MAX = 200000 };
+
+struct list {
+    struct mx_loader *loader;
+    const struct mx_row *row;
+    struct mx_arena *arena; /* of the configuration */
+    void *rows;             /* domains, binds, networks */
+    uint32_t count, capacity;
+    uint32_t bits; /* features */
+};
+
+static void *add_row(struct list *self, size_t item_len) {
+    void *rows = mx_arena_grow(self->arena, self->rows, self->count, &self->capacity, item_len);
+    if (!rows)
+        return NULL;
+    self->rows = rows;
+    return (char *)rows + self->count++ * item_len;
+}
+
+static void on_domain(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
+    char quoted[64];
+    if (!mx_text_is_host(word)) {
+        mx_loader_fail(self->loader, node, "'%s' is not a domain name",
+                       mx_text_quote(word, quoted, sizeof quoted));
+        return;
+    }
+    char *copy = mx_arena_copy(self->arena, word);
+    struct mx_span *row = add_row(self, sizeof *row);
+    if (!copy || !row)
+        return;
+    for (size_t i = 0; i < word.len; i++)
+        copy[i] = mx_ascii_lower(copy[i]);
+    *row = (struct mx_span){copy, word.len};
+}
+
+static const char *bind_error(int err) {
+    switch (err) {
+    case -EDESTADDRREQ:
+        return "has no port: write ADDRESS:PORT";
+    case -ERANGE:
+        return "has a port that is not 0..65535";
+    default:
+        return "is not an address: only numeric ones, [IPv6] in brackets, and localhost";
+    }
+}
+
+static void on_bind(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
+    char quoted[80], text[256];
+    struct mx_conf_bind bind;
+    if (self->count == (uint32_t)self->row->max) {
+        mx_loader_fail(self->loader, node, "%s has more than %u addresses", self->row->key,
+                       self->count);
+        return;
+    }
+    size_t len = word.len < sizeof text ? word.len : sizeof text - 1;
+    memcpy(text, word.ptr, len);
+    text[len] = '\0';
+    int err = mx_conf_parse_bind(self->loader->conf, text, &bind);
+    if (err == -ENOMEM)
+        return;
+    if (err < 0) {
+        mx_loader_fail(self->loader, node, "%s '%s' %s", self->row->key,
+                       mx_text_quote(word, quoted, sizeof quoted), bind_error(err));
+        return;
+    }
+    struct mx_conf_bind *row = add_row(self, sizeof *row);
+    if (row)
+        *row = bind;
+}
+
+static void on_network(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
+    char quoted[80];
+    struct mx_conf_network network;
+    if (mx_size_network(word, &network) < 0) {
+        mx_loader_fail(self->loader, node, "'%s' is not a network such as 192.0.2.0/24",
+                       mx_text_quote(word, quoted, sizeof quoted));
+        return;
+    }
+    struct mx_conf_network *row = add_row(self, sizeof *row);
+    if (row)
+        *row = network;
+}
+
+static void on_feature(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
+    char quoted[64], names[160];
+    int64_t bit = 0;
+    if (mx_lookup_value(self->row->words, word, &bit))
+        self->bits |= (uint32_t)bit;
+    else
+        mx_loader_fail(self->loader, node, "%s may hold %s, not '%s'", self->row->key,
+                       mx_lookup_list(self->row->words, names, sizeof names),
+                       mx_text_quote(word, quoted, sizeof quoted));
+}
+
+typedef void item_fn(struct list *self, const struct mx_yaml_node *node, struct mx_span word);
+
+static void each_item(struct list *self, const struct mx_yaml_node *node, item_fn *on_item) {
+    uint32_t count = 0;
+    struct mx_span text, word;
+    if (node->kind == MX_YAML_MAP) {
+        mx_loader_fail(self->loader, node, "%s must be a list, not a map", self->row->key);
+        return;
+    }
+    const struct mx_yaml_node *item = node->kind == MX_YAML_LIST ? node->child : NULL;
+    for (; item && count < ITEMS_MAX; item = item->next) {
+        count++;
+        if (mx_loader_text(self->loader, self->row, item, &text))
+            on_item(self, item, text);
+    }
+    if (node->kind == MX_YAML_SCALAR && mx_loader_text(self->loader, self->row, node, &text)) {
+        while (count < ITEMS_MAX && mx_text_take_word(&text, &word)) {
+            count++;
+            on_item(self, node, word);
+        }
+    }
+    if (count >= ITEMS_MAX)
+        mx_loader_fail(self->loader, node, "%s has %d items or more", self->row->key, ITEMS_MAX);
+}
+
+static int compare_spans(const void *a, const void *b) {
+    const struct mx_span *left = a, *right = b;
+    size_t len = left->len < right->len ? left->len : right->len;
+    int order = memcmp(left->ptr, right->ptr, len);
+    return order ? order : (left->len > right->len) - (left->len < right->len);
+}
+
+static void store_domains(struct list *self, struct mx_conf *conf) {
+    struct mx_span *rows = self->rows;
+    uint32_t kept = 0;
+    if (self->count > 0)
+        qsort(rows, self->count, sizeof *rows, compare_spans);
+    for (uint32_t i = 0; i < self->count; i++) {
+        if (kept == 0 || !mx_span_equal(rows[kept - 1], rows[i]))
+            rows[kept++] = rows[i];
+    }
+    conf->domains = rows;
+    conf->domain_count = kept;
+}
+
+static void store_binds(struct list *self, const struct mx_yaml_node *node,
+                        struct mx_conf_server *server) {
+    if (node->kind == MX_YAML_LIST && node->count == 0)
+        mx_loader_fail(self->loader, node, "%s needs at least one address", self->row->key);
+    if (self->count == 0)
+        return;
+    server->binds = self->rows;
+    server->bind_count = self->count;
+}
+
+/* Hooks come with later versions; until then a chain that would be ignored must not start. */
+static void apply_chain(struct mx_loader *self, const struct mx_row *row,
+                        const struct mx_yaml_node *node) {
+    char word[64];
+    if (node->kind == MX_YAML_VOID)
+        return;
+    if (node->kind != MX_YAML_LIST) {
+        mx_loader_fail(self, node, "%s must be a list; [] means the core handlers only", row->key);
+        return;
+    }
+    for (const struct mx_yaml_node *item = node->child; item; item = item->next) {
+        const struct mx_yaml_node *name = item->kind == MX_YAML_MAP ? item->child : item;
+        if (!name || name->kind != MX_YAML_SCALAR)
+            mx_loader_fail(self, item, "a hook is a name or a map of one name and its options");
+        else
+            mx_loader_fail(self, name, "hook '%s': hooks are not available in this version",
+                           mx_text_quote(name->text, word, sizeof word));
+    }
+}
+
+void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
+                          const struct mx_yaml_node *node, void *base) {
+    struct list list = {.loader = self, .row = row, .arena = self->conf->arena};
+    struct mx_conf_server *server = base;
+    switch (row->type) {
+    case MX_TYPE_DOMAINS:
+        each_item(&list, node, on_domain);
+        store_domains(&list, self->conf);
+        return;
+    case MX_TYPE_BINDS:
+        each_item(&list, node, on_bind);
+        store_binds(&list, node, server);
+        return;
+    case MX_TYPE_NETWORKS:
+        each_item(&list, node, on_network);
+        server->authorized_addresses = (struct mx_conf_networks){list.rows, list.count};
+        return;
+    case MX_TYPE_FEATURES:
+        each_item(&list, node, on_feature);
+        server->hidden_features = list.bits;
+        return;
+    case MX_TYPE_CHAIN:
+        apply_chain(self, row, node);
+        return;
+    case MX_TYPE_SECTION:
+    case MX_TYPE_SERVERS:
+    case MX_TYPE_BOOL:
+    case MX_TYPE_NUMBER:
+    case MX_TYPE_LENGTH:
+    case MX_TYPE_SIZE:
+    case MX_TYPE_DURATION:
+    case MX_TYPE_WORD:
+    case MX_TYPE_TEXT:
+    case MX_TYPE_PATH:
+    case MX_TYPE_HELLO:
+    case MX_TYPE_DOMAIN:
+    case MX_TYPE_COUNT:
+        break;
+    }
+    assert(false && "a row of a list type");
+}

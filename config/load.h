@@ -1,0 +1,41 @@
+/* load.h - from the tree of a file to struct mx_conf, row by row. Private to config/. */
+#pragma once
+#include "config/schema.h"
+#include "config/yaml.h"
+
+/* Where the values of one map stood: for messages. Indexed like mx_schema; NULL: not written. */
+struct mx_origin {
+    const struct mx_yaml_node *map;
+    const struct mx_yaml_node *values[MX_ROWS_MAX];
+};
+
+struct mx_loader {
+    struct mx_conf *conf;
+    struct mx_arena *scratch; /* the tree, origins, expanded texts: gone after loading */
+    struct mx_conf_report *report;
+    bool is_check;             /* an unset variable is a warning */
+    bool is_lenient;           /* inside a server that is not enabled: every problem is a warning */
+    struct mx_origin *origins; /* one for each of conf->servers */
+    uint32_t origin_count, origin_capacity;
+};
+
+/* Add a problem at the node's place. */
+void mx_loader_fail(struct mx_loader *self, const struct mx_yaml_node *node, const char *format,
+                    ...) __attribute__((format(printf, 3, 4)));
+
+/* The text of a scalar: variables replaced, blanks at both ends gone. False: nothing to use, and
+ * already reported. *text may be empty only when the file has quotes. */
+bool mx_loader_text(struct mx_loader *self, const struct mx_row *row,
+                    const struct mx_yaml_node *node, struct mx_span *text);
+
+/* Put the value of a list type (domains, binds, networks, features, handlerchain) into base, the
+ * struct mx_conf or struct mx_conf_server. Problems are reported, the member then stays as it is
+ * or takes the good items. */
+void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
+                          const struct mx_yaml_node *node, void *base);
+
+/* Give every member of the section its default. 0 or -ENOMEM. */
+MX_MUST_CHECK int mx_loader_defaults(struct mx_conf *conf, enum mx_section section, void *base);
+
+/* Checks that look at more than one row. Problems are reported. */
+void mx_check_all(struct mx_loader *self);

@@ -1,0 +1,336 @@
+#include "config/schema.h"
+
+#include "config/conf.h"
+#include "proto/session.h"
+
+#include <assert.h>
+
+static const struct mx_lookup words_workers[] = {
+    {"auto", 0},
+    {NULL,   0}
+};
+
+static const struct mx_lookup words_batch_wait[] = {
+    {"off",  MX_BATCH_WAIT_OFF },
+    {"auto", MX_BATCH_WAIT_AUTO},
+    {NULL,   0                 }
+};
+
+static const struct mx_lookup words_size[] = {
+    {"unlimited", 0},
+    {NULL,        0}
+};
+
+static const struct mx_lookup words_level[] = {
+    {"error", MX_LOG_ERROR},
+    {"warn",  MX_LOG_WARN },
+    {"info",  MX_LOG_INFO },
+    {"debug", MX_LOG_DEBUG},
+    {NULL,    0           }
+};
+
+static const struct mx_lookup words_format[] = {
+    {"logfmt", MX_LOG_FORMAT_LOGFMT},
+    {"json",   MX_LOG_FORMAT_JSON  },
+    {NULL,     0                   }
+};
+
+static const struct mx_lookup words_durability[] = {
+    {"fsync", MX_DURABILITY_FSYNC},
+    {"write", MX_DURABILITY_WRITE},
+    {"none",  MX_DURABILITY_NONE },
+    {NULL,    0                  }
+};
+
+static const struct mx_lookup words_bare_lf[] = {
+    {"accept", false},
+    {"refuse", true },
+    {NULL,     0    }
+};
+
+static const struct mx_lookup words_compat[] = {
+    {"none",  false},
+    {"james", true },
+    {NULL,    0    }
+};
+
+static const struct mx_lookup words_identity[] = {
+    {"strict",   MX_VERIFY_IDENTITY_STRICT  },
+    {"true",     MX_VERIFY_IDENTITY_STRICT  },
+    {"relaxed",  MX_VERIFY_IDENTITY_RELAXED },
+    {"disabled", MX_VERIFY_IDENTITY_DISABLED},
+    {"false",    MX_VERIFY_IDENTITY_DISABLED},
+    {NULL,       0                          }
+};
+
+static const struct mx_lookup words_core[] = {
+    {"core",   MX_CORE_HANDLERS_CORE   },
+    {"noAuth", MX_CORE_HANDLERS_NO_AUTH},
+    {NULL,     0                       }
+};
+
+static const struct mx_lookup words_features[] = {
+    {"PIPELINING",          MX_FEATURE_PIPELINING         },
+    {"ENHANCEDSTATUSCODES", MX_FEATURE_ENHANCEDSTATUSCODES},
+    {"8BITMIME",            MX_FEATURE_8BITMIME           },
+    {"CHUNKING",            MX_FEATURE_CHUNKING           },
+    {"BINARYMIME",          MX_FEATURE_BINARYMIME         },
+    {"LIMITS",              MX_FEATURE_LIMITS             },
+    {NULL,                  0                             }
+};
+
+#define AT(type, member) offsetof(type, member), sizeof(((type *)NULL)->member)
+#define CONF(member)     AT(struct mx_conf, member)
+#define SERVER(member)   AT(struct mx_conf_server, member)
+#define NOWHERE          0, 0
+
+/* short names, so that a row stays readable */
+/* clang-format off */
+#define TOP    MX_SECTION_TOP
+#define ENGINE MX_SECTION_ENGINE
+#define LOG    MX_SECTION_LOG
+#define SPOOL  MX_SECTION_SPOOL
+#define SMTP   MX_SECTION_SMTP
+#define LMTP   MX_SECTION_LMTP
+#define BOTH   MX_SECTION_SERVER
+#define RELOAD MX_ROW_RELOAD
+#define POW2   MX_ROW_POWER_OF_2
+#define NULLS  MX_ROW_NULLABLE
+#define K      INT64_C(1024)
+#define M      (1024 * K)
+#define G      (1024 * M)
+#define MS_MAX INT64_C(86400000)    /* a day */
+#define COUNT_MAX INT64_C(2147483647)
+
+const struct mx_row mx_schema[] = {
+    {"engine", TOP, MX_TYPE_SECTION, MX_UNIT_NONE, 0, ENGINE, 0, NULL, NULL, NULL, NOWHERE,
+     "threads, memory and limits of the whole process"},
+    {"log", TOP, MX_TYPE_SECTION, MX_UNIT_NONE, 0, LOG, 0, NULL, NULL, NULL, NOWHERE,
+     "the log on standard error"},
+    {"domains", TOP, MX_TYPE_DOMAINS, MX_UNIT_NONE, RELOAD, 0, 0, "[]", "domainname", NULL, NOWHERE,
+     "the local domains: mail for them is accepted from everybody"},
+    {"defaultDomain", TOP, MX_TYPE_DOMAIN, MX_UNIT_NONE, RELOAD | NULLS, 1, 253, "null",
+     "defaultDomain", NULL, CONF(default_domain),
+     "added to addresses without a domain"},
+    {"spool", TOP, MX_TYPE_SECTION, MX_UNIT_NONE, 0, SPOOL, 0, NULL, NULL, NULL, NOWHERE,
+     "where accepted mail is kept"},
+    {"smtpservers", TOP, MX_TYPE_SERVERS, MX_UNIT_NONE, RELOAD, SMTP, 0, "[]", "smtpserver", NULL,
+     NOWHERE,
+     "SMTP servers, a list of maps"},
+    {"lmtpservers", TOP, MX_TYPE_SERVERS, MX_UNIT_NONE, RELOAD, LMTP, 0, "[]", "lmtpserver", NULL,
+     NOWHERE,
+     "LMTP servers, a list of maps"},
+
+    {"workers", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 1024, "auto", "ioWorkerCount",
+     words_workers, CONF(engine.workers),
+     "worker threads; auto: the CPUs in the affinity mask of the process"},
+    {"batchWait", ENGINE, MX_TYPE_DURATION, MX_UNIT_MICROSECOND, 0, 1, 10000, "auto", NULL,
+     words_batch_wait, CONF(engine.batch_wait_us),
+     "how long a worker may wait for more work before it wakes; auto: only when busy"},
+    {"allowOpenRelay", ENGINE, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "false", NULL, NULL,
+     CONF(engine.allow_open_relay),
+     "start although everybody may relay"},
+    {"maxConnections", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 1000000, "65536", NULL, NULL,
+     CONF(engine.max_connections),
+     "connections of the whole process"},
+    {"recvBuffers", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, POW2, 16, 32768, "512", NULL, NULL,
+     CONF(engine.recv_buffers),
+     "receive buffers of each worker"},
+    {"recvBufferSize", ENGINE, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 4 * K, 256 * K, "16K", NULL, NULL,
+     CONF(engine.recv_buffer_octets),
+     "size of a receive buffer"},
+    {"sessionMemory", ENGINE, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 4 * M, 64 * G, "64M", NULL, NULL,
+     CONF(engine.session_memory_octets),
+     "memory of each worker for replies, unfinished lines and envelopes"},
+    {"maxUnsent", ENGINE, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 4 * K, 1 * M, "64K",
+     "highWriteBufferWaterMark", NULL, CONF(engine.max_unsent_octets),
+     "replies a client may leave unread before reading from it pauses"},
+    {"drainTimeout", ENGINE, MX_TYPE_DURATION, MX_UNIT_SECOND, RELOAD, 0, 3600000, "30s", NULL,
+     NULL, CONF(engine.drain_timeout_ms),
+     "how long transactions may finish after SIGTERM"},
+    {"directDescriptors", ENGINE, MX_TYPE_BOOL, MX_UNIT_NONE, 0, 0, 1, "true", NULL, NULL,
+     CONF(engine.use_direct),
+     "use direct descriptors where the kernel can"},
+    {"handOver", ENGINE, MX_TYPE_BOOL, MX_UNIT_NONE, 0, 0, 1, "true", NULL, NULL,
+     CONF(engine.use_hand_over),
+     "hand a new connection to the worker with the fewest"},
+
+    {"level", LOG, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "info", NULL, words_level,
+     CONF(log.level),
+     "the least important lines that are written"},
+    {"format", LOG, MX_TYPE_WORD, MX_UNIT_NONE, 0, 0, 0, "logfmt", NULL, words_format,
+     CONF(log.format),
+     "form of the lines"},
+    {"queue", LOG, MX_TYPE_SIZE, MX_UNIT_OCTET, POW2, 4 * K, 64 * M, "256K", NULL, NULL,
+     CONF(log.queue_octets),
+     "waiting lines of each worker; what is beyond is dropped and counted"},
+
+    {"durability", SPOOL, MX_TYPE_WORD, MX_UNIT_NONE, 0, 0, 0, "fsync", NULL, words_durability,
+     CONF(durability),
+     "what a 250 promises: on the device, handed to the kernel, or nothing"},
+    {"directory", SPOOL, MX_TYPE_PATH, MX_UNIT_NONE, NULLS, 1, 4095, "null", NULL, NULL,
+     CONF(spool_directory),
+     "directory of the spool"},
+
+    {"enabled", BOTH, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "true", "@enabled", NULL,
+     SERVER(enabled),
+     "false: not started, and mistakes in the entry are only warnings"},
+    {"bind", SMTP, MX_TYPE_BINDS, MX_UNIT_NONE, 0, 1, 64, "0.0.0.0:25", "bind", NULL, NOWHERE,
+     "addresses with ports; numeric or localhost; port 0 picks one"},
+    {"bind", LMTP, MX_TYPE_BINDS, MX_UNIT_NONE, 0, 1, 64, "0.0.0.0:24", "bind", NULL, NOWHERE,
+     "addresses with ports; numeric or localhost; port 0 picks one"},
+    {"name", SMTP, MX_TYPE_TEXT, MX_UNIT_NONE, 0, 1, 64, "smtpserver", "jmxName", NULL,
+     SERVER(name),
+     "name in the log and the metrics"},
+    {"name", LMTP, MX_TYPE_TEXT, MX_UNIT_NONE, 0, 1, 64, "lmtpserver", "jmxName", NULL,
+     SERVER(name),
+     "name in the log and the metrics"},
+    {"connectionBacklog", BOTH, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 65535, "200",
+     "connectionBacklog", NULL, SERVER(connection_backlog),
+     "connections that wait to be accepted"},
+    {"connectionTimeout", BOTH, MX_TYPE_DURATION, MX_UNIT_SECOND, RELOAD, 0, MS_MAX, "300s",
+     "connectiontimeout", NULL, SERVER(connection_timeout_ms),
+     "silence before 421 and close; 0: none"},
+    {"dataTimeout", BOTH, MX_TYPE_DURATION, MX_UNIT_SECOND, RELOAD, 0, MS_MAX, "600s", NULL, NULL,
+     SERVER(data_timeout_ms),
+     "the same while content is received; 0: none"},
+    {"minDataRate", BOTH, MX_TYPE_NUMBER, MX_UNIT_OCTET, RELOAD, 0, COUNT_MAX, "100", NULL, NULL,
+     SERVER(min_data_rate),
+     "least octets per second after 60 s of content; 0: none"},
+    {"connectionLimit", BOTH, MX_TYPE_NUMBER, MX_UNIT_NONE, RELOAD, 0, COUNT_MAX, "0",
+     "connectionLimit", NULL, SERVER(connection_limit),
+     "connections of this server; 0: no limit"},
+    {"connectionLimitPerIP", BOTH, MX_TYPE_NUMBER, MX_UNIT_NONE, RELOAD, 0, COUNT_MAX, "0",
+     "connectionLimitPerIP", NULL, SERVER(connection_limit_per_ip),
+     "connections of one client address; 0: no limit"},
+    {"helloName", BOTH, MX_TYPE_HELLO, MX_UNIT_NONE, RELOAD, 1, 253, "auto", "helloName", NULL,
+     SERVER(hello_name),
+     "name in greeting, replies and Received; auto: the name of the machine"},
+    {"maxMessageSize", BOTH, MX_TYPE_SIZE, MX_UNIT_KIB, RELOAD, 0, 1024 * G, "100M",
+     "maxmessagesize", words_size, SERVER(max_message_octets),
+     "largest message; 0 or unlimited: no limit"},
+    {"maxLineLength", SMTP, MX_TYPE_LENGTH, MX_UNIT_OCTET, RELOAD, 1000, 1048576, "8192",
+     "maxLineLength", NULL, SERVER(max_line_octets),
+     "longest command line without its end"},
+    {"maxDataLineLength", BOTH, MX_TYPE_LENGTH, MX_UNIT_OCTET, RELOAD, 0, COUNT_MAX, "0", NULL,
+     NULL, SERVER(max_data_line_octets),
+     "longest line of content; 0: no limit"},
+    {"maxRecipients", BOTH, MX_TYPE_NUMBER, MX_UNIT_NONE, RELOAD, 0, COUNT_MAX, "1000", NULL, NULL,
+     SERVER(max_recipients),
+     "recipients of a message; 0: no limit"},
+    {"maxErrors", BOTH, MX_TYPE_NUMBER, MX_UNIT_NONE, RELOAD, 0, COUNT_MAX, "100", NULL, NULL,
+     SERVER(max_errors),
+     "refused commands of a session before 421 and close; 0: no limit"},
+    {"maxTransactions", BOTH, MX_TYPE_NUMBER, MX_UNIT_NONE, RELOAD, 0, COUNT_MAX, "0", NULL, NULL,
+     SERVER(max_transactions),
+     "messages of a session; 0: no limit"},
+    {"heloEhloEnforcement", SMTP, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "true",
+     "heloEhloEnforcement", NULL, SERVER(helo_ehlo_enforcement),
+     "MAIL needs HELO or EHLO before it"},
+    {"addressBracketsEnforcement", SMTP, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "true",
+     "addressBracketsEnforcement", NULL, SERVER(address_brackets_enforcement),
+     "addresses need angle brackets"},
+    {"bareLfCommands", BOTH, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "accept", NULL,
+     words_bare_lf, SERVER(bare_lf_commands_refused),
+     "command lines that end in LF without CR"},
+    {"compatTexts", BOTH, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "none", NULL, words_compat,
+     SERVER(has_james_texts),
+     "james: its greeting, Received and silent refusals"},
+    {"smtpUtf8", BOTH, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "false", NULL, NULL,
+     SERVER(smtp_utf8),
+     "announce and accept SMTPUTF8"},
+    {"gracefulShutdown", BOTH, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "true", "gracefulShutdown",
+     NULL, SERVER(graceful_shutdown),
+     "let transactions finish at the end"},
+    {"smtpGreeting", SMTP, MX_TYPE_TEXT, MX_UNIT_NONE, RELOAD | NULLS, 1, 500, "null",
+     "smtpGreeting", NULL, SERVER(greeting),
+     "text of the greeting behind 220"},
+    {"lmtpGreeting", LMTP, MX_TYPE_TEXT, MX_UNIT_NONE, RELOAD | NULLS, 1, 500, "null",
+     "lmtpGreeting", NULL, SERVER(greeting),
+     "text of the greeting behind 220"},
+    {"disabledFeatures", SMTP, MX_TYPE_FEATURES, MX_UNIT_NONE, RELOAD, 0, 0, "[]",
+     "disabledFeatures", words_features, SERVER(hidden_features),
+     "EHLO lines that are not shown"},
+    {"authorizedAddresses", SMTP, MX_TYPE_NETWORKS, MX_UNIT_NONE, RELOAD, 0, 0, "[]",
+     "authorizedAddresses", NULL, SERVER(authorized_addresses),
+     "networks that may relay; none: nobody may"},
+    {"verifyIdentity", SMTP, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "disabled", "verifyIdentity",
+     words_identity, SERVER(verify_identity),
+     "check of senders against users; only disabled is in this version"},
+    {"coreHandlers", BOTH, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "core", "coreHandlersPackage",
+     words_core, SERVER(core_handlers),
+     "the set of built-in commands"},
+    {"handlerchain", BOTH, MX_TYPE_CHAIN, MX_UNIT_NONE, RELOAD, 0, 0, NULL, "handlerchain", NULL,
+     NOWHERE,
+     "mandatory; []: the core handlers only; hooks are not in this version"},
+};
+/* clang-format on */
+const size_t mx_schema_count = sizeof mx_schema / sizeof *mx_schema;
+_Static_assert(sizeof mx_schema / sizeof *mx_schema <= MX_ROWS_MAX, "raise MX_ROWS_MAX");
+
+/* Keys of later versions: refused by name, so that nobody takes them for misspelt. */
+static const struct {
+    unsigned sections;
+    const char *key;
+} reserved[] = {
+    {MX_SECTION_TOP,    "users"          },
+    {MX_SECTION_TOP,    "aliases"        },
+    {MX_SECTION_TOP,    "delivery"       },
+    {MX_SECTION_TOP,    "admin"          },
+    {MX_SECTION_TOP,    "fixture"        },
+    {MX_SECTION_SPOOL,  "segmentSize"    },
+    {MX_SECTION_SPOOL,  "syncMode"       },
+    {MX_SECTION_SPOOL,  "secondDirectory"},
+    {MX_SECTION_SPOOL,  "reserve"        },
+    {MX_SECTION_SERVER, "tls"            },
+    {MX_SECTION_SERVER, "proxyRequired"  },
+    {MX_SECTION_SERVER, "proxyFirst"     },
+    {MX_SECTION_SERVER, "proxyFrom"      },
+    {MX_SECTION_SMTP,   "auth"           },
+    {MX_SECTION_SMTP,   "maxAuthFailures"},
+};
+
+const struct mx_row *mx_schema_find(enum mx_section section, struct mx_span key) {
+    for (size_t i = 0; i < mx_schema_count; i++) {
+        if ((mx_schema[i].sections & section) && mx_span_equal(mx_span_of(mx_schema[i].key), key))
+            return &mx_schema[i];
+    }
+    return NULL;
+}
+
+size_t mx_schema_index(const struct mx_row *row) {
+    assert(row >= mx_schema && row < mx_schema + mx_schema_count);
+    return (size_t)(row - mx_schema);
+}
+
+const char *mx_schema_section_name(enum mx_section section) {
+    for (size_t i = 0; i < mx_schema_count; i++) {
+        bool has_section =
+            mx_schema[i].type == MX_TYPE_SECTION || mx_schema[i].type == MX_TYPE_SERVERS;
+        if (has_section && mx_schema[i].min == (int64_t)section)
+            return mx_schema[i].key;
+    }
+    return "the file";
+}
+
+bool mx_schema_is_reserved(enum mx_section section, struct mx_span key) {
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
+        if ((reserved[i].sections & section) && mx_span_equal(mx_span_of(reserved[i].key), key))
+            return true;
+    }
+    return false;
+}
+
+const char *mx_schema_nearest(enum mx_section section, struct mx_span key) {
+    const char *names[MX_ROWS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < mx_schema_count; i++) {
+        const struct mx_row *row = &mx_schema[i];
+        if (!(row->sections & section))
+            continue;
+        if (row->james && mx_span_equal_nocase(mx_span_of(row->james), key))
+            return row->key;
+        names[count++] = row->key;
+    }
+    return mx_lookup_nearest(key, names, count);
+}

@@ -1,0 +1,81 @@
+/* schema.h - one row per option. The rows drive parsing, defaults, validation, the dump and the
+ * reference in docs/CONFIGURATION.md. Private to config/.
+ */
+#pragma once
+#include "config/lookup.h"
+
+/* Where a key may stand; bits, so that SMTP and LMTP servers can share rows. */
+enum mx_section {
+    MX_SECTION_TOP = 1 << 0,
+    MX_SECTION_ENGINE = 1 << 1,
+    MX_SECTION_LOG = 1 << 2,
+    MX_SECTION_SPOOL = 1 << 3,
+    MX_SECTION_SMTP = 1 << 4,
+    MX_SECTION_LMTP = 1 << 5,
+    MX_SECTION_SERVER = MX_SECTION_SMTP | MX_SECTION_LMTP,
+};
+
+enum mx_type {
+    MX_TYPE_SECTION,  /* a map; min holds its enum mx_section */
+    MX_TYPE_SERVERS,  /* a list of maps; min holds its enum mx_section */
+    MX_TYPE_BOOL,     /* bool */
+    MX_TYPE_NUMBER,   /* 4 octets */
+    MX_TYPE_LENGTH,   /* octets, 4 octets; printed without unit */
+    MX_TYPE_SIZE,     /* octets, 4 or 8 octets */
+    MX_TYPE_DURATION, /* 4 octets: microseconds when the bare unit is that, else milliseconds */
+    MX_TYPE_WORD,     /* one of words; an enum or a bool */
+    MX_TYPE_TEXT,     /* const char *: printable ASCII, min..max octets */
+    MX_TYPE_PATH,     /* const char *: UTF-8, min..max octets */
+    MX_TYPE_HELLO,    /* const char *: host name or auto */
+    MX_TYPE_DOMAIN,   /* const char *: host name in lower case */
+    MX_TYPE_DOMAINS,  /* domains of struct mx_conf */
+    MX_TYPE_BINDS,    /* binds of struct mx_conf_server */
+    MX_TYPE_NETWORKS, /* struct mx_conf_networks */
+    MX_TYPE_FEATURES, /* bits of words; 4 octets */
+    MX_TYPE_CHAIN,    /* handlerchain: nothing is stored */
+    MX_TYPE_COUNT,
+};
+
+/* What a number without unit counts. */
+enum mx_unit { MX_UNIT_NONE, MX_UNIT_OCTET, MX_UNIT_KIB, MX_UNIT_MICROSECOND, MX_UNIT_SECOND };
+
+enum mx_row_flag {
+    MX_ROW_RELOAD = 1 << 0, /* SIGHUP takes a new value; else a restart is needed */
+    MX_ROW_POWER_OF_2 = 1 << 1,
+    MX_ROW_NULLABLE = 1 << 2, /* null means "none" */
+};
+
+struct mx_row {
+    const char *key;
+    unsigned sections; /* bits of enum mx_section */
+    enum mx_type type;
+    enum mx_unit unit;
+    unsigned flags;                /* bits of enum mx_row_flag */
+    int64_t min, max;              /* as stored; octets of texts */
+    const char *value;             /* the default as it would be written; NULL: must be written */
+    const char *james;             /* element name in James, NULL: has none */
+    const struct mx_lookup *words; /* accepted words, NULL: none */
+    size_t offset, size;           /* of the member in struct mx_conf or struct mx_conf_server */
+    const char *meaning;
+};
+
+enum { MX_ROWS_MAX = 64 };
+
+extern const struct mx_row mx_schema[];
+extern const size_t mx_schema_count; /* at most MX_ROWS_MAX */
+
+/* The row of a key (exact case) in a section; NULL: none. */
+const struct mx_row *mx_schema_find(enum mx_section section, struct mx_span key);
+
+/* Position of a row in mx_schema. */
+size_t mx_schema_index(const struct mx_row *row);
+
+/* The name of a section as the file's author knows it: "engine", "smtpservers"; "the file". */
+const char *mx_schema_section_name(enum mx_section section);
+
+/* Is the key one that a later version will have? */
+bool mx_schema_is_reserved(enum mx_section section, struct mx_span key);
+
+/* The valid key nearest to a wrong one: the row whose James spelling it is, else by edit distance;
+ * NULL: nothing is near. */
+const char *mx_schema_nearest(enum mx_section section, struct mx_span key);
