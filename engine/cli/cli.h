@@ -1,0 +1,19 @@
+/* cli.h - the subcommands of mxring. Each gets its own arguments, argv[0] being its name, and
+ * returns the exit status (engine/server.h).
+ */
+#pragma once
+
+/* mxring serve -c FILE [--log-format logfmt|json]: the gateway, in the foreground. */
+int mx_cli_serve(int argc, char **argv);
+
+/* mxring sink [option]... [ADDR:PORT]...: accepts everything, stores nothing; a JSON line at the
+ * end. */
+int mx_cli_sink(int argc, char **argv);
+
+/* mxring probe: what io_uring can do here. 0 usable, 78 not. */
+int mx_cli_probe(int argc, char **argv);
+
+/* mxring check -c FILE [--dump]: exit 0 valid, 1 invalid or unreadable, 2 usage. Problems go to
+ * stderr as FILE:LINE:COL: text; --dump prints the effective configuration to stdout.
+ * mxring check --reference prints docs/CONFIGURATION.md. */
+int mx_cli_check(int argc, char **argv);

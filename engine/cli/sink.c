@@ -1,0 +1,270 @@
+/* sink.c - mxring sink: the benchmark preset. Accepts everything, stores nothing, says who was the
+ * limit. */
+#include "config/conf.h"
+#include "engine/cli/cli.h"
+#include "engine/cli/fault_options.h"
+#include "engine/server.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ADDRESSES_MAX = 64, BACKLOG = 4096 };
+
+/* A worker that slept less than this share of the time was the limit. */
+static const double server_limit = 0.10;
+
+static int usage(FILE *to) {
+    fputs(
+        "usage: mxring sink [option]... [ADDR:PORT]...\n"
+        "\n"
+        "Accepts every HELO name, sender, recipient and parameter, and throws the mail away.\n"
+        "Default address 127.0.0.1:2525. SIGINT or SIGTERM prints one JSON line.\n"
+        "\n"
+        "  --lmtp                 the addresses behind it speak LMTP (all, when none is behind "
+        "it)\n"
+        "  --workers N            threads, one ring each; default: the CPUs of the affinity mask\n"
+        "  --hostname NAME        name in the replies\n"
+        "  --batch-wait W         off, auto or microseconds (default auto)\n"
+        "  --max-connections N    default 65536\n"
+        "  --no-pipelining        do not announce PIPELINING (still understood)\n"
+        "  --verbose              log every limit and connection event\n"
+        "\n"
+        "Faults, for a list of CONNECT, EHLO, HELO, LHLO, MAIL, RCPT, DATA, BDAT, '.', RSET, "
+        "NOOP,\n"
+        "VRFY, EXPN, HELP, QUIT, UNKNOWN, separated by commas:\n"
+        "  -f, --hard-reject LIST   500 5.3.0      -r, --soft-reject LIST    450 4.3.0\n"
+        "  -q, --disconnect LIST    close          -Q, --disconnect-421 LIST 421, close\n"
+        "  -W, --delay LIST:MS      wait MS milliseconds before the reply\n",
+        to);
+    return to == stdout ? 0 : MX_EXIT_USAGE;
+}
+
+struct options {
+    struct mx_conf *conf;
+    struct mx_fault faults[MX_FAULT_PLACES];
+    bool has_faults;
+    const char *hostname;
+    uint32_t hidden_features;
+    struct {
+        const char *text;
+        bool is_lmtp;
+    } addresses[ADDRESSES_MAX];
+    unsigned address_count;
+    bool is_lmtp; /* --lmtp was seen */
+};
+
+/* No limits but memory: what a benchmark sends is accepted. */
+static int add_server(struct options *self, const char *address, bool is_lmtp) {
+    struct mx_conf_server *server = mx_conf_add_server(self->conf, is_lmtp);
+    struct mx_conf_bind *bind = calloc(1, sizeof *bind);
+    if (server == NULL || bind == NULL) {
+        free(bind);
+        return -ENOMEM;
+    }
+    int err = mx_conf_parse_bind(self->conf, address, bind);
+    if (err < 0) {
+        free(bind);
+        fprintf(stderr, "mxring sink: %s: not an address; write 127.0.0.1:2525 or [::1]:2525\n",
+                address);
+        return err;
+    }
+    server->enabled = true;
+    server->binds = bind;
+    server->bind_count = 1;
+    server->connection_backlog = BACKLOG;
+    server->connection_timeout_ms = server->data_timeout_ms = 0;
+    server->min_data_rate = 0;
+    server->max_message_octets = 0;
+    server->max_line_octets = MX_LINE_MAX;
+    server->max_recipients = server->max_errors = 0;
+    server->hidden_features = self->hidden_features;
+    if (self->hostname != NULL)
+        server->hello_name = self->hostname;
+    return 0;
+}
+
+static bool add_address(struct options *self, const char *text) {
+    if (self->address_count == ADDRESSES_MAX)
+        return false;
+    self->addresses[self->address_count].text = text;
+    self->addresses[self->address_count++].is_lmtp = self->is_lmtp;
+    return true;
+}
+
+static int add_servers(struct options *self) {
+    bool is_any_lmtp = false;
+    if (self->address_count == 0)
+        add_address(self, "127.0.0.1:2525");
+    for (unsigned i = 0; i < self->address_count; i++)
+        is_any_lmtp = is_any_lmtp || self->addresses[i].is_lmtp;
+    bool is_all_lmtp = self->is_lmtp && !is_any_lmtp;
+    for (unsigned i = 0; i < self->address_count; i++) {
+        int err =
+            add_server(self, self->addresses[i].text, is_all_lmtp || self->addresses[i].is_lmtp);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+static bool parse_number(const char *text, uint32_t min, uint32_t max, uint32_t *number) {
+    char *end = NULL;
+    unsigned long value = strtoul(text, &end, 10);
+    if (end == text || *end != '\0' || value < min || value > max) {
+        fprintf(stderr, "mxring sink: %s: a number from %u to %u is wanted\n", text, min, max);
+        return false;
+    }
+    *number = (uint32_t)value;
+    return true;
+}
+
+static bool set_batch_wait(struct options *self, const char *text) {
+    uint32_t us = 0;
+    if (strcmp(text, "off") == 0) {
+        self->conf->engine.batch_wait_us = MX_BATCH_WAIT_OFF;
+    } else if (strcmp(text, "auto") == 0) {
+        self->conf->engine.batch_wait_us = MX_BATCH_WAIT_AUTO;
+    } else {
+        if (!parse_number(text, 1, 10000, &us))
+            return false;
+        self->conf->engine.batch_wait_us = (int32_t)us;
+    }
+    return true;
+}
+
+static bool set_fault(struct options *self, int option, const char *list) {
+    self->has_faults = true;
+    return mx_fault_options_add(self->faults, option, list);
+}
+
+static const struct option long_options[] = {
+    {"lmtp",            no_argument,       NULL, 'L'                       },
+    {"workers",         required_argument, NULL, 'w'                       },
+    {"hostname",        required_argument, NULL, 'h'                       },
+    {"batch-wait",      required_argument, NULL, 'b'                       },
+    {"max-connections", required_argument, NULL, 'm'                       },
+    {"no-pipelining",   no_argument,       NULL, 'p'                       },
+    {"verbose",         no_argument,       NULL, 'v'                       },
+    {"hard-reject",     required_argument, NULL, MX_FAULT_OPTION_HARD      },
+    {"soft-reject",     required_argument, NULL, MX_FAULT_OPTION_SOFT      },
+    {"disconnect",      required_argument, NULL, MX_FAULT_OPTION_DISCONNECT},
+    {"disconnect-421",  required_argument, NULL, MX_FAULT_OPTION_421       },
+    {"delay",           required_argument, NULL, MX_FAULT_OPTION_DELAY     },
+    {"tls-cert",        required_argument, NULL, 'T'                       },
+    {"tls-key",         required_argument, NULL, 'T'                       },
+    {"help",            no_argument,       NULL, 'H'                       },
+    {NULL,              0,                 NULL, 0                         },
+};
+
+/* 0 to go on, -1 wrong, 1 done. */
+static int take_option(struct options *self, int option) {
+    struct mx_conf *conf = self->conf;
+    switch (option) {
+    case 1:
+        return add_address(self, optarg) ? 0 : -1;
+    case 'L':
+        self->is_lmtp = true;
+        return 0;
+    case 'w':
+        return parse_number(optarg, 1, MX_WORKERS_MAX, &conf->engine.workers) ? 0 : -1;
+    case 'h':
+        self->hostname = optarg;
+        return strlen(optarg) >= 1 && strlen(optarg) <= 253 ? 0 : -1;
+    case 'b':
+        return set_batch_wait(self, optarg) ? 0 : -1;
+    case 'm':
+        return parse_number(optarg, 1, 1000000, &conf->engine.max_connections) ? 0 : -1;
+    case 'p':
+        self->hidden_features |= MX_FEATURE_PIPELINING;
+        return 0;
+    case 'v':
+        conf->log.level = MX_LOG_DEBUG;
+        return 0;
+    case 'T':
+        fputs("mxring sink: TLS is not available in this version\n", stderr);
+        return -1;
+    case 'H':
+        usage(stdout);
+        return 1;
+    case MX_FAULT_OPTION_HARD:
+    case MX_FAULT_OPTION_SOFT:
+    case MX_FAULT_OPTION_DISCONNECT:
+    case MX_FAULT_OPTION_421:
+    case MX_FAULT_OPTION_DELAY:
+        return set_fault(self, option, optarg) ? 0 : -1;
+    default:
+        return -1;
+    }
+}
+
+/* Who was the limit? Only a worker that hardly ever slept says that the server was. */
+static const char *verdict(const struct mx_server_totals *totals) {
+    for (uint32_t i = 0; i < totals->worker_count; i++) {
+        if (totals->seconds > 0 && totals->waited[i] < server_limit)
+            return "server-limited";
+    }
+    return "client-limited";
+}
+
+static void print_shares(const char *name, const double *shares, uint32_t count) {
+    printf(",\"%s\":[", name);
+    for (uint32_t i = 0; i < count; i++)
+        printf("%s%.3f", i > 0 ? "," : "", shares[i]);
+    putchar(']');
+}
+
+static void print_summary(const struct mx_server_totals *totals) {
+    uint64_t messages = totals->proto.messages;
+    double per_message = messages > 0 ? totals->cpu_seconds * 1e6 / (double)messages : 0;
+    printf("{\"messages\":%lu,\"recipients\":%lu,\"bytes\":%lu,\"connections\":%lu,"
+           "\"seconds\":%.3f,\"cpu_us_per_message\":%.3f,\"verdict\":\"%s\"",
+           messages, totals->proto.recipients, totals->proto.body_octets,
+           totals->engine.connections, totals->seconds, per_message, verdict(totals));
+    print_shares("waited", totals->waited, totals->worker_count);
+    print_shares("delayed", totals->delayed, totals->worker_count);
+    printf(",\"durability\":\"none\",\"counters\":{");
+    const char *comma = "";
+#define PRINT_PROTO(name, unit, help)                                                              \
+    printf("%s\"%s\":%lu", comma, #name, totals->proto.name);                                      \
+    comma = ",";
+#define PRINT_ENGINE(name, unit, help) printf(",\"%s\":%lu", #name, totals->engine.name);
+    MX_PROTO_COUNTERS(PRINT_PROTO)
+    MX_ENGINE_COUNTERS(PRINT_ENGINE)
+#undef PRINT_PROTO
+#undef PRINT_ENGINE
+    puts("}}");
+    fflush(stdout);
+}
+
+static int run(struct options *self) {
+    if (add_servers(self) < 0)
+        return MX_EXIT_CONFIG;
+    struct mx_server_totals totals;
+    int code = mx_server_run(self->conf, true, self->has_faults ? self->faults : NULL, &totals);
+    if (code == MX_EXIT_OK)
+        print_summary(&totals);
+    return code;
+}
+
+int mx_cli_sink(int argc, char **argv) {
+    struct options self = {.conf = mx_conf_new()};
+    if (self.conf == NULL)
+        return MX_EXIT_SYSTEM;
+    self.conf->durability = MX_DURABILITY_NONE;
+    int done = 0;
+    for (int o;
+         done == 0 && (o = getopt_long(argc, argv, "-f:r:q:Q:W:", long_options, NULL)) != -1;)
+        done = take_option(&self, o);
+    while (done == 0 && optind < argc)
+        done = add_address(&self, argv[optind++]) ? 0 : -1;
+    int code = done < 0 ? usage(stderr) : MX_EXIT_OK;
+    if (done == 0)
+        code = run(&self);
+    for (uint32_t i = 0; i < self.conf->server_count; i++)
+        free((void *)(uintptr_t)self.conf->servers[i].binds);
+    mx_conf_free(self.conf);
+    return code;
+}

@@ -1,0 +1,351 @@
+/* conn.c - a connection's life on the ring: open, receive, send, close. */
+#include "engine/conn.h"
+
+#include "engine/conn_impl.h"
+
+#include <assert.h>
+#include <errno.h>
+
+enum { RECV_GROUP = 1 };
+
+void mx_conn_block_free(struct mx_worker *worker, struct mx_conn_block *block) {
+    mx_buddy_give(&worker->buddy, block->ptr, block->cap);
+    *block = (struct mx_conn_block){0};
+}
+
+static void free_out(struct mx_worker *worker, struct mx_conn *conn) {
+    mx_buddy_give(&worker->buddy, conn->out.ptr, conn->out.cap);
+    conn->out = (struct mx_out){0};
+}
+
+/* ---- open
+ * ---------------------------------------------------------------------------------------- */
+
+static struct mx_ip ip_of(const struct mx_conn *conn) {
+    struct mx_ip ip = {0};
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    if (conn->peer.sa.sa_family == AF_INET) {
+        ip.family = 4;
+        memcpy(ip.bytes, &conn->peer.in.sin_addr, 4);
+    } else if (conn->peer.sa.sa_family == AF_INET6) {
+        const uint8_t *bytes = conn->peer.in6.sin6_addr.s6_addr;
+        bool is_mapped = memcmp(bytes, mapped, sizeof mapped) == 0;
+        ip.family = is_mapped ? 4 : 6;
+        memcpy(ip.bytes, is_mapped ? bytes + 12 : bytes, is_mapped ? 4 : 16);
+    }
+    return ip;
+}
+
+/* 421 when there are too many; false: it is being closed. */
+static bool count_in(struct mx_worker *worker, struct mx_conn *conn) {
+    struct mx_fleet *fleet = worker->fleet;
+    uint32_t open = atomic_fetch_add_explicit(&fleet->connections, 1, memory_order_relaxed);
+    bool fits =
+        open < fleet->max_connections && mx_service_enter(conn->service, &conn->session.peer) == 0;
+    if (fits) {
+        conn->is_counted = true;
+        return true;
+    }
+    atomic_fetch_sub_explicit(&fleet->connections, 1, memory_order_relaxed);
+    worker->counters.connections_refused++;
+    if (conn->service->session_conf.has_james_texts)
+        mx_conn_kill(worker, conn); /* James closes without a word */
+    else
+        mx_conn_farewell(worker, conn, MX_FAREWELL_CONNECTIONS);
+    return false;
+}
+
+static void begin(struct mx_worker *worker, struct mx_conn *conn) {
+    conn->state = MX_CONN_OPEN;
+    if (worker->drain_deadline_ms != 0) {
+        mx_conn_farewell(worker, conn, MX_FAREWELL_SHUTDOWN);
+        return;
+    }
+    if (!count_in(worker, conn))
+        return;
+    mx_conn_greet(worker, conn);
+    if (conn->state != MX_CONN_OPEN)
+        return;
+    mx_conn_arm_recv(worker, conn);
+    mx_conn_set_timer(worker, conn);
+}
+
+static void ask_peername(struct mx_worker *worker, struct mx_conn *conn, sa_family_t family) {
+    socklen_t len = family == AF_INET6 ? sizeof conn->peer.in6 : sizeof conn->peer.in;
+    if (worker->ring.is_direct) {
+        conn->refs++;
+        mx_ring_peername(&worker->ring, conn->fd, &conn->peer.sa, len,
+                         mx_worker_op(worker, MX_OP_PEERNAME, conn));
+        return;
+    }
+    int err = worker->ring.io->getpeername(&worker->ring, conn->fd, &conn->peer.sa, &len);
+    conn->session.peer = err < 0 ? (struct mx_ip){0} : ip_of(conn);
+}
+
+void mx_conn_open(struct mx_worker *worker, int fd, uint32_t listener) {
+    struct mx_conn *conn = mx_worker_take_conn(worker);
+    if (conn == NULL) { /* the descriptor table is larger than the slots: cannot happen twice */
+        mx_ring_close(&worker->ring, fd, mx_op_pack(MX_OP_CLOSE, 0, MX_NO_SLOT));
+        atomic_fetch_sub_explicit(&worker->load, 1, memory_order_relaxed);
+        return;
+    }
+    struct mx_service *service = worker->listeners[listener].service;
+    conn->fd = fd;
+    conn->state = MX_CONN_OPENING;
+    conn->service = service;
+    conn->activity_ms = worker->now_ms;
+    uint32_t id = ++worker->session_seq * MX_WORKERS_MAX + worker->index;
+    mx_session_init(&conn->session, &service->session_conf, &worker->shared, id);
+    if (worker->first_ms == 0)
+        worker->first_ms = worker->now_ms;
+    ask_peername(worker, conn, worker->listeners[listener].family);
+    /* only the limit per address has to know it before the greeting */
+    if (conn->refs == 0 || service->server->connection_limit_per_ip == 0)
+        begin(worker, conn);
+}
+
+void mx_conn_on_peername(struct mx_worker *worker, struct mx_conn *conn,
+                         const struct io_uring_cqe *cqe) {
+    if (cqe->res >= 0) /* an error means that the peer is gone: the receive will tell */
+        conn->session.peer = ip_of(conn);
+    if (conn->state == MX_CONN_OPENING)
+        begin(worker, conn);
+}
+
+/* ---- receive
+ * ---------------------------------------------------------------------------------------- */
+
+void mx_conn_arm_recv(struct mx_worker *worker, struct mx_conn *conn) {
+    if (conn->is_recv_armed || conn->is_starved || conn->is_eof)
+        return;
+    conn->is_recv_armed = true;
+    conn->is_recv_cancelled = false;
+    conn->refs++;
+    mx_ring_recv(&worker->ring, conn->fd, RECV_GROUP, mx_worker_op(worker, MX_OP_RECV, conn));
+}
+
+void mx_conn_cancel_recv(struct mx_worker *worker, struct mx_conn *conn) {
+    if (!conn->is_recv_armed || conn->is_recv_cancelled)
+        return;
+    conn->is_recv_cancelled = true;
+    mx_ring_cancel(&worker->ring, mx_worker_op(worker, MX_OP_RECV, conn),
+                   mx_worker_op(worker, MX_OP_CANCEL, conn));
+}
+
+static void cancel_send(struct mx_worker *worker, struct mx_conn *conn) {
+    if (!conn->is_sending || conn->is_send_cancelled)
+        return;
+    conn->is_send_cancelled = true;
+    mx_ring_cancel(&worker->ring, mx_worker_op(worker, MX_OP_SEND, conn),
+                   mx_worker_op(worker, MX_OP_CANCEL, conn));
+}
+
+/* Only failures complete: the operation was between two states. Its own completion may be on its
+ * way; else it is asked again. */
+void mx_conn_on_cancel(struct mx_worker *worker, struct mx_conn *conn,
+                       const struct io_uring_cqe *cqe) {
+    (void)cqe;
+    worker->counters.cancel_missed++;
+    if (conn->is_recv_armed && conn->is_recv_cancelled) {
+        conn->is_recv_cancelled = false;
+        mx_conn_cancel_recv(worker, conn);
+    }
+    if (conn->is_sending && conn->is_send_cancelled) {
+        conn->is_send_cancelled = false;
+        cancel_send(worker, conn);
+    }
+}
+
+static void note_activity(struct mx_worker *worker, struct mx_conn *conn) {
+    if (conn->active_window != worker->window) {
+        conn->active_window = worker->window;
+        worker->active_count++;
+    }
+    if (mx_session_in_content(&conn->session))
+        conn->activity_ms = worker->now_ms;
+}
+
+static void on_data(struct mx_worker *worker, struct mx_conn *conn,
+                    const struct io_uring_cqe *cqe) {
+    uint16_t id = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+    struct mx_span data = {mx_buf_take(&worker->buf, id), (size_t)cqe->res};
+    worker->counters.receives++;
+    worker->counters.received += data.len;
+    if (conn->state == MX_CONN_OPEN) {
+        note_activity(worker, conn);
+        mx_conn_input(worker, conn, data);
+    } else {
+        conn->activity_ms = worker->now_ms; /* a lingering one waits until it is quiet */
+    }
+    mx_buf_recycle(&worker->buf, id);
+}
+
+/* The peer has sent everything: what is under way ends, then the connection closes. */
+static void on_eof(struct mx_worker *worker, struct mx_conn *conn) {
+    conn->is_eof = true;
+    if (conn->state == MX_CONN_OPEN && conn->wait == MX_WAIT_NOTHING)
+        mx_conn_close(worker, conn, false);
+    else if (conn->state == MX_CONN_LINGER)
+        mx_conn_close(worker, conn, false);
+}
+
+void mx_conn_on_recv(struct mx_worker *worker, struct mx_conn *conn,
+                     const struct io_uring_cqe *cqe) {
+    if (!(cqe->flags & IORING_CQE_F_MORE))
+        conn->is_recv_armed = false;
+    if (cqe->res > 0) {
+        on_data(worker, conn, cqe);
+    } else if (cqe->res == 0) {
+        on_eof(worker, conn);
+    } else if (cqe->res == -ENOBUFS) {
+        worker->counters.recv_starved++;
+        if (!conn->is_recv_cancelled && conn->state <= MX_CONN_LINGER)
+            mx_worker_park(worker, conn);
+        return;
+    } else if (cqe->res != -ECANCELED) {
+        worker->counters.resets++;
+        mx_conn_kill(worker, conn);
+    }
+    if (conn->is_recv_armed || conn->is_starved)
+        return;
+    /* The multishot has ended for a reason of the kernel's (CQ pressure, a race with a pause that
+     * is over): go on unless the receive was meant to end. */
+    bool is_wanted = conn->state == MX_CONN_OPEN || conn->state == MX_CONN_LINGER;
+    bool is_paused = conn->wait != MX_WAIT_NOTHING && conn->is_recv_cancelled;
+    conn->is_recv_cancelled = false;
+    if (is_wanted && !is_paused && !conn->is_eof) {
+        worker->counters.recv_rearmed++;
+        mx_conn_arm_recv(worker, conn);
+    }
+}
+
+void mx_conn_rearm(struct mx_worker *worker, struct mx_conn *conn) {
+    assert(!conn->is_starved);
+    if (conn->state != MX_CONN_OPEN && conn->state != MX_CONN_LINGER)
+        return;
+    worker->counters.recv_rearmed++;
+    mx_conn_arm_recv(worker, conn);
+}
+
+/* ---- close
+ * -------------------------------------------------------------------------------------------- */
+
+static void abort_message(struct mx_worker *worker, struct mx_conn *conn) {
+    if (!conn->session.is_open)
+        return;
+    struct mx_sink *sink = mx_worker_sink(worker, conn);
+    struct mx_sink_message message = {mx_worker_op(worker, MX_OP_NONE, conn), conn->sink_token};
+    sink->class->abort(sink, &message);
+    conn->session.is_open = false;
+}
+
+/* Called whenever one of the reasons not to close is gone. */
+static void close_if_idle(struct mx_worker *worker, struct mx_conn *conn) {
+    if (conn->state != MX_CONN_CLOSING || conn->is_sending || conn->out.len > 0)
+        return;
+    if (conn->is_recv_armed) {
+        mx_conn_cancel_recv(worker, conn);
+        return;
+    }
+    if (conn->refs > 0)
+        return;
+    mx_ring_close(&worker->ring, conn->fd, mx_worker_op(worker, MX_OP_CLOSE, conn));
+    mx_timer_clear(&worker->wheel, &conn->timer);
+    mx_conn_block_free(worker, &conn->sending);
+    mx_conn_block_free(worker, &conn->backlog);
+    free_out(worker, conn);
+    mx_buddy_give(&worker->buddy, conn->session.envelope.base, conn->session.envelope.cap);
+    if (conn->is_counted) {
+        mx_service_leave(conn->service, &conn->session.peer);
+        atomic_fetch_sub_explicit(&worker->fleet->connections, 1, memory_order_relaxed);
+    }
+    mx_worker_give_conn(worker, conn);
+}
+
+/* ---- send
+ * -------------------------------------------------------------------------------------------- */
+
+static void send_more(struct mx_worker *worker, struct mx_conn *conn) {
+    conn->is_sending = true;
+    conn->is_send_cancelled = false;
+    conn->refs++;
+    worker->counters.sends++;
+    mx_ring_send(&worker->ring, conn->fd, conn->sending.ptr + conn->sending.begin,
+                 mx_conn_block_len(&conn->sending), mx_worker_op(worker, MX_OP_SEND, conn));
+}
+
+void mx_conn_flush(struct mx_worker *worker, struct mx_conn *conn) {
+    if (conn->is_sending || conn->state == MX_CONN_FREE || conn->state == MX_CONN_OPENING)
+        return;
+    if (conn->out.len > 0) {
+        conn->sending = (struct mx_conn_block){conn->out.ptr, conn->out.cap, 0, conn->out.len};
+        conn->out = (struct mx_out){0};
+        send_more(worker, conn);
+    }
+    close_if_idle(worker, conn);
+}
+
+void mx_conn_on_send(struct mx_worker *worker, struct mx_conn *conn,
+                     const struct io_uring_cqe *cqe) {
+    conn->is_sending = false;
+    if (cqe->res <= 0) {
+        worker->counters.resets++;
+        mx_conn_kill(worker, conn);
+        return;
+    }
+    worker->counters.sent += (unsigned)cqe->res;
+    conn->sending.begin += (uint32_t)cqe->res;
+    if (mx_conn_block_len(&conn->sending) > 0) {
+        send_more(worker, conn); /* a short send: the rest goes first, nothing overtakes it */
+        return;
+    }
+    mx_conn_block_free(worker, &conn->sending);
+    if (conn->out.len > 0)
+        mx_worker_mark_dirty(worker, conn);
+    if (conn->wait == MX_WAIT_OUTPUT && conn->state == MX_CONN_OPEN) {
+        conn->wait = MX_WAIT_NOTHING;
+        mx_conn_continue(worker, conn);
+    }
+}
+
+/* ---- the end
+ * ------------------------------------------------------------------------------------------ */
+
+void mx_conn_released(struct mx_worker *worker, struct mx_conn *conn) {
+    close_if_idle(worker, conn);
+}
+
+void mx_conn_close(struct mx_worker *worker, struct mx_conn *conn, bool lingers) {
+    assert(conn->state != MX_CONN_FREE);
+    abort_message(worker, conn);
+    conn->wait = MX_WAIT_NOTHING;
+    mx_conn_block_free(worker, &conn->backlog);
+    conn->activity_ms = worker->now_ms;
+    conn->window_ms = worker->now_ms; /* in LINGER and CLOSING: when it began */
+    bool can_linger = lingers && !conn->is_eof && conn->is_recv_armed && !conn->is_recv_cancelled;
+    conn->state = can_linger ? MX_CONN_LINGER : MX_CONN_CLOSING;
+    mx_conn_set_timer(worker, conn);
+    /* SEND and CANCEL go out together; what is left is closed by their completions */
+    if (conn->state == MX_CONN_CLOSING)
+        mx_conn_cancel_recv(worker, conn);
+    mx_worker_mark_dirty(worker, conn);
+}
+
+void mx_conn_kill(struct mx_worker *worker, struct mx_conn *conn) {
+    if (conn->state == MX_CONN_FREE)
+        return;
+    free_out(worker, conn); /* nobody reads it */
+    cancel_send(worker, conn);
+    mx_conn_close(worker, conn, false);
+}
+
+void mx_conn_farewell(struct mx_worker *worker, struct mx_conn *conn, enum mx_farewell why) {
+    bool can_write =
+        conn->wait != MX_WAIT_COMMIT && mx_conn_has_room(worker, conn, MX_REPLY_LINE_MAX);
+    if (!can_write) {
+        mx_conn_kill(worker, conn);
+        return;
+    }
+    mx_session_farewell(&conn->session, why, &conn->out);
+    mx_conn_close(worker, conn, false);
+}

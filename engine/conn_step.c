@@ -1,0 +1,321 @@
+/* conn_step.c - the action loop: runs the session over input and does what it asks for. */
+#include "engine/conn_impl.h"
+
+#include <assert.h>
+#include <errno.h>
+
+/* ---- replies
+ * ----------------------------------------------------------------------------------------- */
+
+bool mx_conn_has_room(struct mx_worker *worker, struct mx_conn *conn, uint32_t room) {
+    if (conn->out.ptr == NULL) {
+        uint32_t got = 0;
+        conn->out.ptr = mx_buddy_take(&worker->buddy, MX_OUT_FIRST, &got);
+        conn->out.cap = conn->out.ptr != NULL ? got : 0;
+        conn->out.len = 0;
+    }
+    return conn->out.ptr != NULL && mx_out_room(&conn->out) >= room;
+}
+
+/* The replies do not fit: let the buffer grow, or send it, or wait for the client. True: go on. */
+static bool make_room(struct mx_worker *worker, struct mx_conn *conn) {
+    uint32_t max = worker->fleet->conf->engine.max_unsent_octets;
+    uint32_t unsent = mx_conn_block_len(&conn->sending) + conn->out.cap * 2;
+    if (unsent <= max && !mx_buddy_is_tight(&worker->buddy)) {
+        uint32_t got = 0;
+        char *larger = mx_buddy_take(&worker->buddy, conn->out.cap * 2, &got);
+        if (larger != NULL) {
+            memcpy(larger, conn->out.ptr, conn->out.len);
+            mx_buddy_give(&worker->buddy, conn->out.ptr, conn->out.cap);
+            conn->out.ptr = larger;
+            conn->out.cap = got;
+            return true;
+        }
+    }
+    if (conn->is_sending)
+        return false;
+    mx_conn_flush(worker, conn);
+    return mx_conn_has_room(worker, conn, MX_OUT_ROOM_MIN);
+}
+
+/* ---- actions: each returns true to go on, false when the connection waits or closes
+ * -------------------- */
+
+static bool do_input(struct mx_worker *worker, struct mx_conn *conn) {
+    (void)worker, (void)conn;
+    return false;
+}
+
+static bool do_output(struct mx_worker *worker, struct mx_conn *conn) {
+    if (make_room(worker, conn))
+        return true;
+    worker->counters.output_blocked++;
+    conn->wait = MX_WAIT_OUTPUT;
+    return false;
+}
+
+static bool do_grow(struct mx_worker *worker, struct mx_conn *conn) {
+    struct mx_envelope *envelope = &conn->session.envelope;
+    uint32_t need = conn->session.grow_octets, got = 0;
+    bool is_first = envelope->base == NULL;
+    char *block = NULL;
+    if (need <= MX_BUDDY_MAX && (is_first || !mx_buddy_is_tight(&worker->buddy)))
+        block = mx_buddy_take(&worker->buddy, need, &got);
+    if (block != NULL) {
+        if (!is_first)
+            memcpy(block, envelope->base, envelope->used);
+        mx_buddy_give(&worker->buddy, envelope->base, envelope->cap);
+        envelope->base = block;
+        envelope->cap = got;
+    }
+    mx_session_resume(&conn->session, block != NULL ? 0 : -ENOMEM, &conn->out);
+    return true;
+}
+
+static bool do_hook(struct mx_worker *worker, struct mx_conn *conn) {
+    (void)worker;
+    mx_session_resume(&conn->session, mx_service_ask(conn->service, &conn->session), &conn->out);
+    return true;
+}
+
+static bool do_delay(struct mx_worker *worker, struct mx_conn *conn) {
+    conn->wait = MX_WAIT_DELAY;
+    mx_timer_set(&worker->wheel, &conn->timer, worker->now_ms + conn->session.delay_ms);
+    return false;
+}
+
+static struct mx_sink_message message_of(const struct mx_worker *worker,
+                                         const struct mx_conn *conn) {
+    return (struct mx_sink_message){mx_worker_op(worker, MX_OP_NONE, conn), conn->sink_token};
+}
+
+static bool do_open(struct mx_worker *worker, struct mx_conn *conn) {
+    struct mx_sink *sink = mx_worker_sink(worker, conn);
+    struct mx_sink_message message = message_of(worker, conn);
+    int err = sink->class->open(sink, &message, &conn->session.envelope);
+    conn->sink_token = message.token;
+    conn->window_ms = conn->activity_ms = worker->now_ms;
+    conn->window_octets = 0;
+    mx_session_resume(&conn->session, err, &conn->out);
+    return true;
+}
+
+static bool do_body(struct mx_worker *worker, struct mx_conn *conn) {
+    struct mx_sink *sink = mx_worker_sink(worker, conn);
+    struct mx_sink_message message = message_of(worker, conn);
+    int err = sink->class->write(sink, &message, worker->shared.slices, worker->shared.slice_count);
+    mx_session_resume(&conn->session, err, &conn->out);
+    return true;
+}
+
+static bool do_commit(struct mx_worker *worker, struct mx_conn *conn) {
+    struct mx_sink *sink = mx_worker_sink(worker, conn);
+    struct mx_sink_message message = message_of(worker, conn);
+    int err = sink->class->commit(sink, &message, &conn->session.envelope);
+    conn->activity_ms = worker->now_ms;
+    if (err == MX_EPENDING) {
+        conn->wait = MX_WAIT_COMMIT;
+        return false;
+    }
+    mx_session_resume(&conn->session, err, &conn->out);
+    return true;
+}
+
+static bool do_abort(struct mx_worker *worker, struct mx_conn *conn) {
+    struct mx_sink *sink = mx_worker_sink(worker, conn);
+    struct mx_sink_message message = message_of(worker, conn);
+    sink->class->abort(sink, &message);
+    mx_session_resume(&conn->session, 0, &conn->out);
+    return true;
+}
+
+static bool do_close(struct mx_worker *worker, struct mx_conn *conn) {
+    mx_conn_close(worker, conn, !conn->session.has_quit);
+    return false;
+}
+
+/* clang-format off */
+static bool (*const actions[])(struct mx_worker *, struct mx_conn *) = {
+    [MX_ACTION_INPUT]  = do_input,
+    [MX_ACTION_OUTPUT] = do_output,
+    [MX_ACTION_GROW]   = do_grow,
+    [MX_ACTION_HOOK]   = do_hook,
+    [MX_ACTION_DELAY]  = do_delay,
+    [MX_ACTION_OPEN]   = do_open,
+    [MX_ACTION_BODY]   = do_body,
+    [MX_ACTION_COMMIT] = do_commit,
+    [MX_ACTION_ABORT]  = do_abort,
+    [MX_ACTION_CLOSE]  = do_close,
+};
+/* clang-format on */
+
+static void out_of_memory(struct mx_worker *worker, struct mx_conn *conn) {
+    worker->counters.memory_refused++;
+    mx_conn_farewell(worker, conn, MX_FAREWELL_MEMORY);
+}
+
+/* Step until the input is used up, or the connection waits or closes. */
+static void run(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *in) {
+    struct mx_session *session = &conn->session;
+    struct mx_sink *sink = mx_worker_sink(worker, conn);
+    bool wants_content = mx_session_in_content(session) && !session->is_failed;
+    if (wants_content && sink->class->is_ready != NULL && !sink->class->is_ready(sink)) {
+        worker->counters.sink_waits++;
+        worker->sink_wait_count++;
+        conn->wait = MX_WAIT_SINK;
+        return;
+    }
+    if (!mx_conn_has_room(worker, conn, 1)) {
+        out_of_memory(worker, conn);
+        return;
+    }
+    uint64_t commands = worker->shared.counters.commands;
+    enum mx_action action;
+    do {
+        action = mx_session_step(session, in, &conn->out);
+    } while (actions[action](worker, conn));
+    if (worker->shared.counters.commands != commands)
+        conn->activity_ms = worker->now_ms;
+    if (conn->state != MX_CONN_OPEN)
+        return;
+    if (conn->out.len > 0) {
+        mx_worker_mark_dirty(worker, conn);
+    } else if (conn->out.ptr != NULL) {
+        mx_buddy_give(&worker->buddy, conn->out.ptr, conn->out.cap);
+        conn->out = (struct mx_out){0};
+    }
+    if (!mx_session_in_transaction(session) && session->envelope.base != NULL) {
+        mx_buddy_give(&worker->buddy, session->envelope.base, session->envelope.cap);
+        session->envelope.base = NULL;
+        session->envelope.cap = 0;
+    }
+}
+
+/* ---- input that cannot be stepped yet
+ * -------------------------------------------------------------------- */
+
+/* Append to the backlog. False: no memory, the connection is being closed. */
+static bool keep(struct mx_worker *worker, struct mx_conn *conn, struct mx_span data) {
+    struct mx_conn_block *block = &conn->backlog;
+    uint32_t len = mx_conn_block_len(block);
+    if (data.len > block->cap - block->end) {
+        uint64_t need = len + (uint64_t)data.len;
+        bool is_refused =
+            need > MX_BACKLOG_MAX || (need > MX_BACKLOG_QUOTA && mx_buddy_is_tight(&worker->buddy));
+        uint32_t got = 0;
+        char *larger = is_refused ? NULL : mx_buddy_take(&worker->buddy, (uint32_t)need, &got);
+        if (larger == NULL) {
+            out_of_memory(worker, conn);
+            return false;
+        }
+        if (len > 0)
+            memcpy(larger, block->ptr + block->begin, len);
+        mx_buddy_give(&worker->buddy, block->ptr, block->cap);
+        *block = (struct mx_conn_block){larger, got, 0, len};
+    }
+    memcpy(block->ptr + block->end, data.ptr, data.len);
+    block->end += (uint32_t)data.len;
+    return true;
+}
+
+/* Step over the backlog; afterwards it holds what was not consumed. */
+static void run_backlog(struct mx_worker *worker, struct mx_conn *conn) {
+    struct mx_conn_block *block = &conn->backlog;
+    struct mx_span in = {block->ptr + block->begin, mx_conn_block_len(block)};
+    run(worker, conn, &in);
+    if (conn->state != MX_CONN_OPEN)
+        return; /* closing has freed the block */
+    block->begin = block->end - (uint32_t)in.len;
+    if (in.len == 0)
+        mx_conn_block_free(worker, block);
+}
+
+/* While the connection waits, some input is kept; then TCP has to push back. */
+static void pause_if_full(struct mx_worker *worker, struct mx_conn *conn) {
+    bool is_full = mx_conn_block_len(&conn->backlog) >= MX_BACKLOG_QUOTA;
+    if (conn->state != MX_CONN_OPEN || conn->wait == MX_WAIT_NOTHING || !is_full ||
+        !conn->is_recv_armed || conn->is_recv_cancelled)
+        return;
+    worker->counters.recv_paused++;
+    mx_conn_cancel_recv(worker, conn);
+}
+
+/* An unfinished line is completed with as little of the new data as possible: the rest is stepped
+ * in place. */
+static struct mx_span complete_line(struct mx_worker *worker, struct mx_conn *conn,
+                                    struct mx_span data) {
+    while (data.len > 0 && conn->state == MX_CONN_OPEN && conn->wait == MX_WAIT_NOTHING &&
+           mx_conn_block_len(&conn->backlog) > 0) {
+        const char *lf = memchr(data.ptr, '\n', data.len);
+        size_t len = lf != NULL ? (size_t)(lf - data.ptr) + 1 : data.len;
+        if (!keep(worker, conn, (struct mx_span){data.ptr, len}))
+            break;
+        data = mx_span_skip(data, len);
+        run_backlog(worker, conn);
+    }
+    return data;
+}
+
+void mx_conn_input(struct mx_worker *worker, struct mx_conn *conn, struct mx_span data) {
+    if (conn->backlog.ptr != NULL)
+        data = complete_line(worker, conn, data);
+    if (conn->state == MX_CONN_OPEN && conn->wait == MX_WAIT_NOTHING && data.len > 0)
+        run(worker, conn, &data);
+    if (conn->state != MX_CONN_OPEN || data.len == 0)
+        return;
+    if (keep(worker, conn, data))
+        pause_if_full(worker, conn);
+}
+
+void mx_conn_continue(struct mx_worker *worker, struct mx_conn *conn) {
+    run_backlog(worker, conn);
+    if (conn->state != MX_CONN_OPEN || conn->wait != MX_WAIT_NOTHING)
+        return;
+    if (conn->is_eof) {
+        mx_conn_close(worker, conn, false);
+        return;
+    }
+    if (!conn->is_recv_armed)
+        mx_conn_arm_recv(worker, conn);
+}
+
+void mx_conn_resume(struct mx_worker *worker, struct mx_conn *conn, int result) {
+    conn->wait = MX_WAIT_NOTHING;
+    if (!mx_conn_has_room(worker, conn, MX_REPLY_LINE_MAX)) {
+        if (conn->out.ptr == NULL || !make_room(worker, conn)) {
+            out_of_memory(worker, conn);
+            return;
+        }
+    }
+    mx_session_resume(&conn->session, result, &conn->out);
+    if (!conn->is_greeted)
+        mx_conn_greet(worker, conn);
+    if (conn->state == MX_CONN_OPEN && conn->wait == MX_WAIT_NOTHING)
+        mx_conn_continue(worker, conn);
+}
+
+void mx_conn_greet(struct mx_worker *worker, struct mx_conn *conn) {
+    if (!mx_conn_has_room(worker, conn, MX_OUT_ROOM_MIN)) {
+        out_of_memory(worker, conn);
+        return;
+    }
+    enum mx_action action = mx_session_greet(&conn->session, &conn->out);
+    conn->is_greeted = action != MX_ACTION_DELAY;
+    if (action == MX_ACTION_DELAY)
+        do_delay(worker, conn);
+    else if (action == MX_ACTION_CLOSE)
+        mx_conn_close(worker, conn, false);
+    mx_worker_mark_dirty(worker, conn);
+}
+
+void mx_conn_committed(struct mx_worker *worker, struct mx_conn *conn, int result) {
+    assert(conn->wait == MX_WAIT_COMMIT);
+    mx_conn_resume(worker, conn, result);
+}
+
+void mx_conn_sink_ready(struct mx_worker *worker, struct mx_conn *conn) {
+    if (conn->state != MX_CONN_OPEN || conn->wait != MX_WAIT_SINK)
+        return;
+    conn->wait = MX_WAIT_NOTHING;
+    mx_conn_continue(worker, conn);
+}

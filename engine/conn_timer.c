@@ -1,0 +1,117 @@
+/* conn_timer.c - deadlines: idle time, content time, data rate, lingering, draining. */
+#include "engine/conn_impl.h"
+
+static uint64_t min_u64(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* The idle limit of the current phase in ms; 0 = none. */
+static uint32_t idle_limit(const struct mx_conn *conn) {
+    const struct mx_conf_server *server = conn->service->server;
+    return mx_session_in_content(&conn->session) ? server->data_timeout_ms
+                                                 : server->connection_timeout_ms;
+}
+
+void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn) {
+    if (conn->state == MX_CONN_LINGER) {
+        mx_timer_set(&worker->wheel, &conn->timer, worker->now_ms + MX_LINGER_QUIET_MS);
+        return;
+    }
+    if (conn->state == MX_CONN_CLOSING) {
+        mx_timer_set(&worker->wheel, &conn->timer, conn->window_ms + MX_CLOSE_MS);
+        return;
+    }
+    if (conn->wait == MX_WAIT_DELAY)
+        return; /* the timer is the delay */
+    const struct mx_conf_server *server = conn->service->server;
+    /* The phase may change without a word to the wheel: no look is further away than the shortest
+     * limit of any phase. */
+    uint64_t due = UINT64_MAX;
+    uint32_t limit = idle_limit(conn);
+    if (limit > 0)
+        due = conn->activity_ms + limit;
+    if (server->connection_timeout_ms > 0)
+        due = min_u64(due, worker->now_ms + server->connection_timeout_ms);
+    if (server->data_timeout_ms > 0)
+        due = min_u64(due, worker->now_ms + server->data_timeout_ms);
+    if (server->min_data_rate > 0)
+        due = min_u64(due, worker->now_ms + MX_TIMER_CHECK_MS);
+    if (due != UINT64_MAX)
+        mx_timer_set(&worker->wheel, &conn->timer, due);
+}
+
+/* Content comes in slower than minDataRate, seen over whole windows. Time in which we pushed back
+ * does not count. */
+static bool is_too_slow(struct mx_worker *worker, struct mx_conn *conn) {
+    uint32_t rate = conn->service->server->min_data_rate;
+    uint64_t age = worker->now_ms - conn->window_ms;
+    if (rate == 0 || !mx_session_in_content(&conn->session) || age < MX_RATE_WINDOW_MS)
+        return false;
+    uint32_t received = (uint32_t)conn->session.received_octets - conn->window_octets;
+    bool is_slow = conn->wait == MX_WAIT_NOTHING && received < rate * age / 1000;
+    conn->window_ms = worker->now_ms;
+    conn->window_octets = (uint32_t)conn->session.received_octets;
+    return is_slow;
+}
+
+static void on_open_timer(struct mx_worker *worker, struct mx_conn *conn) {
+    uint32_t limit = idle_limit(conn);
+    bool is_ours = conn->wait == MX_WAIT_COMMIT || conn->wait == MX_WAIT_SINK;
+    if (limit > 0 && !is_ours && worker->now_ms >= conn->activity_ms + limit) {
+        worker->counters.timeouts++;
+        mx_conn_farewell(worker, conn, MX_FAREWELL_TIMEOUT);
+        return;
+    }
+    if (is_too_slow(worker, conn)) {
+        worker->counters.slow_data++;
+        mx_conn_farewell(worker, conn, MX_FAREWELL_SLOW);
+        return;
+    }
+    mx_conn_set_timer(worker, conn);
+}
+
+static void on_linger_timer(struct mx_worker *worker, struct mx_conn *conn) {
+    bool is_quiet = worker->now_ms >= conn->activity_ms + MX_LINGER_QUIET_MS;
+    bool is_over = worker->now_ms >= conn->window_ms + MX_LINGER_MS;
+    if (is_quiet || is_over)
+        mx_conn_close(worker, conn, false);
+    else
+        mx_conn_set_timer(worker, conn);
+}
+
+static void on_delay_over(struct mx_worker *worker, struct mx_conn *conn) {
+    conn->activity_ms = worker->now_ms;
+    mx_conn_resume(worker, conn, 0);
+    if (conn->state == MX_CONN_OPEN)
+        mx_conn_set_timer(worker, conn);
+}
+
+void mx_conn_on_timer(struct mx_worker *worker, struct mx_conn *conn) {
+    switch ((enum mx_conn_state)conn->state) {
+    case MX_CONN_OPEN:
+        if (conn->wait == MX_WAIT_DELAY)
+            on_delay_over(worker, conn);
+        else
+            on_open_timer(worker, conn);
+        break;
+    case MX_CONN_LINGER:
+        on_linger_timer(worker, conn);
+        break;
+    case MX_CONN_CLOSING:
+        mx_conn_kill(worker, conn); /* the client does not take its last reply */
+        break;
+    case MX_CONN_FREE:
+    case MX_CONN_OPENING:
+        break;
+    }
+}
+
+void mx_conn_drain(struct mx_worker *worker, struct mx_conn *conn) {
+    if (conn->state != MX_CONN_OPEN)
+        return;
+    conn->session.is_draining = true;
+    bool is_idle = conn->session.state == MX_STATE_COMMAND && conn->wait == MX_WAIT_NOTHING &&
+                   !mx_session_in_transaction(&conn->session);
+    if (is_idle)
+        mx_conn_farewell(worker, conn, MX_FAREWELL_SHUTDOWN);
+}

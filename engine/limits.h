@@ -1,0 +1,43 @@
+/* limits.h - every bound of the engine that is not a configuration row. */
+#pragma once
+
+enum {
+    MX_WORKERS_MAX = 1024,
+
+    MX_LISTENERS_MAX = 255,
+
+    /* completion queue of a worker (entries); the submission queue has an eighth of it */
+    MX_CQ_ENTRIES = 16384,
+
+    /* slots kept beyond maxConnections, so that the refused get their 421 */
+    MX_CONN_RESERVE = 64,
+    /* accepting stops when this many of the reserve are in use, and goes on below 95 % */
+    MX_ACCEPT_STOP = 32,
+
+    /* one reply buffer to begin with; it doubles up to engine.maxUnsent (octets) */
+    MX_OUT_FIRST = 4096,
+    /* input kept for a connection that waits for something: above it, recv is paused (octets) */
+    MX_BACKLOG_QUOTA = 16384,
+    /* ... and this is the most that may still arrive before the pause takes effect (octets) */
+    MX_BACKLOG_MAX = 2 << 20,
+
+    /* close after a refusal: input is read and dropped, so that the reply is not lost to a reset
+       (ms) */
+    MX_LINGER_MS = 1000,
+    MX_LINGER_QUIET_MS = 250,
+    /* a closing connection whose client does not take the last reply is cut off (ms) */
+    MX_CLOSE_MS = 10000,
+
+    /* minDataRate is looked at in windows of this length (ms) */
+    MX_RATE_WINDOW_MS = 60000,
+    /* longest time between two looks at a connection's clocks (ms) */
+    MX_TIMER_CHECK_MS = 10000,
+
+    /* batchWait: auto */
+    MX_BATCH_MIN_CONNS = 8,   /* connections active in the last window before it waits at all */
+    MX_BATCH_MAX_EVENTS = 32, /* most completions it waits for */
+    MX_BATCH_AUTO_US = 150,   /* longest wait (microseconds) */
+
+    /* a new connection moves when its worker has this many more than the emptiest one */
+    MX_HAND_OVER_MIN = 2,
+};

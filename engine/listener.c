@@ -1,0 +1,129 @@
+/* listener.c - accepting: the limit of the table, and giving connections to the emptiest worker. */
+#include "engine/limits.h"
+#include "engine/worker.h"
+
+#include <errno.h>
+
+static void arm(struct mx_worker *self, uint32_t index) {
+    struct mx_listener *listener = &self->listeners[index];
+    if (listener->is_armed || listener->fd < 0)
+        return;
+    listener->is_armed = true;
+    listener->is_cancelled = false;
+    mx_ring_accept(&self->ring, listener->fd, mx_op_pack(MX_OP_ACCEPT, 0, index));
+}
+
+void mx_listener_arm_all(struct mx_worker *self) {
+    self->is_accept_paused = false;
+    for (uint32_t i = 0; i < self->listener_count; i++)
+        arm(self, i);
+}
+
+void mx_listener_cancel_all(struct mx_worker *self) {
+    self->is_accept_paused = true;
+    for (uint32_t i = 0; i < self->listener_count; i++) {
+        struct mx_listener *listener = &self->listeners[i];
+        if (!listener->is_armed || listener->is_cancelled)
+            continue;
+        listener->is_cancelled = true;
+        mx_ring_cancel(&self->ring, mx_op_pack(MX_OP_ACCEPT, 0, i),
+                       mx_op_pack(MX_OP_CANCEL, 0, MX_NO_SLOT));
+    }
+}
+
+static uint32_t open_count(const struct mx_worker *self) {
+    return atomic_load_explicit(&self->load, memory_order_relaxed);
+}
+
+static void pause_if_full(struct mx_worker *self) {
+    uint32_t full = self->conn_capacity - MX_CONN_RESERVE + MX_ACCEPT_STOP;
+    if (self->is_accept_paused || open_count(self) < full)
+        return;
+    self->counters.accept_paused++;
+    mx_listener_cancel_all(self);
+}
+
+void mx_listener_on_room(struct mx_worker *self) {
+    uint32_t limit = self->conn_capacity - MX_CONN_RESERVE;
+    bool has_room = open_count(self) < limit - limit / 20;
+    if (self->is_accept_paused && self->drain_deadline_ms == 0 && has_room)
+        mx_listener_arm_all(self);
+}
+
+/* The worker with the fewest connections, when moving is worth it; else self. */
+static struct mx_worker *emptiest(struct mx_worker *self) {
+    struct mx_fleet *fleet = self->fleet;
+    struct mx_worker *best = self;
+    uint32_t least = open_count(self);
+    if (!fleet->conf->engine.use_hand_over || !(self->ring.features & MX_RING_MSG_FD))
+        return self;
+    uint32_t mine = least;
+    for (uint32_t i = 0; i < fleet->worker_count; i++) {
+        struct mx_worker *other = &fleet->workers[i];
+        uint32_t load = open_count(other);
+        bool is_ready = atomic_load_explicit(&other->is_ready, memory_order_acquire);
+        if (is_ready && load < least && load + MX_HAND_OVER_MIN <= mine + 1) {
+            least = load;
+            best = other;
+        }
+    }
+    return best;
+}
+
+static void place(struct mx_worker *self, int fd, uint32_t index) {
+    struct mx_worker *target = emptiest(self);
+    atomic_fetch_add_explicit(&target->load, 1, memory_order_relaxed);
+    if (target == self) {
+        mx_conn_open(self, fd, index);
+        return;
+    }
+    /* the slot field of our completion names the descriptor, its generation the worker and listener
+     */
+    uint32_t target_index = (uint32_t)(target - self->fleet->workers);
+    mx_ring_pass(&self->ring, mx_ring_fd(&target->ring), fd, mx_op_pack(MX_OP_HANDED, 0, index),
+                 mx_op_pack(MX_OP_PASSED, target_index << 8 | index, (uint32_t)fd));
+}
+
+void mx_listener_on_accept(struct mx_worker *self, const struct io_uring_cqe *cqe) {
+    uint32_t index = mx_op_slot(cqe->user_data);
+    struct mx_listener *listener = &self->listeners[index];
+    if (!(cqe->flags & IORING_CQE_F_MORE)) {
+        listener->is_armed = false;
+        bool is_full = cqe->res == -ENFILE || cqe->res == -EMFILE || cqe->res == -ENOMEM;
+        if (is_full && !self->is_accept_paused) { /* arming again at once would spin */
+            self->counters.accept_paused++;
+            mx_listener_cancel_all(self);
+        } else if (!self->is_accept_paused) {
+            arm(self, index);
+        }
+    }
+    if (cqe->res < 0) {
+        if (cqe->res != -ECANCELED)
+            self->counters.accept_failed++;
+        return;
+    }
+    self->counters.connections++;
+    place(self, cqe->res, index);
+    pause_if_full(self);
+}
+
+void mx_listener_on_handed(struct mx_worker *self, const struct io_uring_cqe *cqe) {
+    if (cqe->res >= 0)
+        mx_conn_open(self, cqe->res, mx_op_slot(cqe->user_data));
+}
+
+void mx_listener_on_passed(struct mx_worker *self, const struct io_uring_cqe *cqe) {
+    int fd = (int)mx_op_slot(cqe->user_data);
+    uint32_t target = mx_op_generation(cqe->user_data) >> 8;
+    uint32_t index = mx_op_generation(cqe->user_data) & 0xFF;
+    if (cqe->res >= 0) {
+        self->counters.connections_handed++;
+        if (self->ring.is_direct) /* the other ring holds its own reference now */
+            mx_ring_close(&self->ring, fd, mx_op_pack(MX_OP_CLOSE, 0, MX_NO_SLOT));
+        return;
+    }
+    self->counters.hand_over_failed++;
+    atomic_fetch_sub_explicit(&self->fleet->workers[target].load, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&self->load, 1, memory_order_relaxed);
+    mx_conn_open(self, fd, index);
+}

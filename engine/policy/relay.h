@@ -1,0 +1,18 @@
+/* relay.h - may this client send to this recipient? Relaying for nobody but the authorised.
+ *
+ * Pure look-ups in the configuration: never blocks.
+ */
+#pragma once
+#include "config/conf.h"
+#include "proto/session.h"
+
+/* Is the domain (any case) one of ours? */
+bool mx_relay_is_local(const struct mx_conf *conf, struct mx_span domain);
+
+/* Is the address inside one of the networks (RFC 4632)? */
+bool mx_relay_is_in(const struct mx_conf_networks *networks, const struct mx_ip *ip);
+
+/* The check at RCPT. 0, or -EACCES with *refusal set (static text). */
+MX_MUST_CHECK int mx_relay_check(const struct mx_conf *conf, const struct mx_conf_server *server,
+                                 const struct mx_ip *peer, struct mx_span recipient,
+                                 struct mx_refusal *refusal);

@@ -1,0 +1,308 @@
+#include "engine/ring.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* ---- the kernel
+ * ---------------------------------------------------------------------------------- */
+
+static int kernel_enter(struct mx_ring *self, unsigned count, const struct mx_ring_wait *wait) {
+    unsigned flags = self->enter_flags;
+    int fd = self->uring.enter_ring_fd;
+    if (wait->events == 0)
+        return io_uring_enter2((unsigned)fd, count, 0, flags, NULL, 0);
+    struct __kernel_timespec ts = {(int64_t)(wait->timeout_ns / 1000000000u),
+                                   (int64_t)(wait->timeout_ns % 1000000000u)};
+    struct mx_getevents_arg arg = {.sigmask_sz = _NSIG / 8};
+    if (wait->timeout_ns != UINT64_MAX)
+        arg.ts = (uint64_t)(uintptr_t)&ts;
+    if (self->features & MX_RING_MIN_WAIT)
+        arg.min_wait_usec = wait->min_wait_us;
+    flags |= IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+    return io_uring_enter2((unsigned)fd, count, wait->events, flags, (sigset_t *)&arg, sizeof arg);
+}
+
+static int kernel_register_buffers(struct mx_ring *self, struct io_uring_buf_reg *reg) {
+    return io_uring_register_buf_ring(&self->uring, reg, 0);
+}
+
+static uint64_t kernel_monotonic_ms(struct mx_ring *self) {
+    (void)self;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    return (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+}
+
+static int64_t kernel_wall_s(struct mx_ring *self) {
+    (void)self;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    return now.tv_sec;
+}
+
+static int kernel_getpeername(struct mx_ring *self, int fd, struct sockaddr *addr, socklen_t *len) {
+    (void)self;
+    return getpeername(fd, addr, len) < 0 ? -errno : 0;
+}
+
+const struct mx_ring_io mx_ring_kernel = {
+    .enter = kernel_enter,
+    .register_buffers = kernel_register_buffers,
+    .monotonic_ms = kernel_monotonic_ms,
+    .wall_s = kernel_wall_s,
+    .getpeername = kernel_getpeername,
+};
+
+/* ---- life
+ * ------------------------------------------------------------------------------------------ */
+
+/* liburing fills the index array when it submits; we submit ourselves, so it is filled once. */
+static void fill_sq_array(struct io_uring_sq *sq) {
+    for (unsigned i = 0; i < sq->ring_entries; i++)
+        sq->array[i] = i;
+}
+
+int mx_ring_init(struct mx_ring *self, uint32_t features, unsigned slots, unsigned cq_entries) {
+    *self = (struct mx_ring){.io = &mx_ring_kernel, .features = features};
+    struct io_uring_params params = {
+        .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
+                 IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED,
+        .cq_entries = cq_entries,
+    };
+    int err = io_uring_queue_init_params(cq_entries / 8, &self->uring, &params);
+    if (err < 0)
+        return err;
+    fill_sq_array(&self->uring.sq);
+    self->is_direct = (features & MX_RING_DIRECT) && slots > 0;
+    if (self->is_direct) {
+        err = io_uring_register_files_sparse(&self->uring, slots);
+        if (err < 0)
+            io_uring_queue_exit(&self->uring);
+    }
+    return err < 0 ? err : 0;
+}
+
+/* The shared liburing 2.3 does not export its functions for these two. */
+static int register_raw(struct mx_ring *self, unsigned op, void *rows, unsigned count) {
+    long err = syscall(__NR_io_uring_register, self->uring.ring_fd, op, rows, count);
+    return err < 0 ? -errno : 0;
+}
+
+/* The operations a worker uses, and nothing else: an intruder on it opens no file and no socket. */
+static int restrict_ring(struct mx_ring *self) {
+    static const uint8_t ops[] = {IORING_OP_ACCEPT,       IORING_OP_RECV,  IORING_OP_SEND,
+                                  IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE, IORING_OP_MSG_RING,
+                                  IORING_OP_URING_CMD};
+    enum { OPS = sizeof ops / sizeof *ops };
+    struct io_uring_restriction rows[OPS + 2];
+    memset(rows, 0, sizeof rows);
+    for (unsigned i = 0; i < OPS; i++) {
+        rows[i].opcode = IORING_RESTRICTION_SQE_OP;
+        rows[i].sqe_op = ops[i];
+    }
+    rows[OPS].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+    rows[OPS].sqe_flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
+    rows[OPS + 1].opcode = IORING_RESTRICTION_REGISTER_OP;
+    rows[OPS + 1].register_op = IORING_UNREGISTER_RING_FDS; /* liburing's queue_exit */
+    return register_raw(self, IORING_REGISTER_RESTRICTIONS, rows, OPS + 2);
+}
+
+int mx_ring_start(struct mx_ring *self) {
+    if (self->features & MX_RING_RESTRICT) {
+        int err = restrict_ring(self);
+        if (err < 0)
+            return err;
+    }
+    if (io_uring_register_ring_fd(&self->uring) == 1)
+        self->enter_flags |= IORING_ENTER_REGISTERED_RING;
+    if (self->features & MX_RING_NO_IOWAIT)
+        self->enter_flags |= MX_ENTER_NO_IOWAIT;
+    return register_raw(self, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
+void mx_ring_deinit(struct mx_ring *self) {
+    io_uring_queue_exit(&self->uring);
+}
+
+/* ---- a ring in plain memory
+ * -------------------------------------------------------------------------- */
+
+struct memory_ring {
+    unsigned sq_head, sq_tail, cq_head, cq_tail, sq_flags, cq_overflow;
+};
+
+int mx_ring_memory_new(struct mx_ring *self, const struct mx_ring_io *io, void *context,
+                       unsigned sq_entries, unsigned cq_entries) {
+    *self = (struct mx_ring){.io = io, .context = context, .features = MX_RING_BASE};
+    struct memory_ring *m = calloc(1, sizeof *m);
+    struct io_uring_sqe *sqes = calloc(sq_entries, sizeof *sqes);
+    struct io_uring_cqe *cqes = calloc(cq_entries, sizeof *cqes);
+    if (m == NULL || sqes == NULL || cqes == NULL) {
+        free(m);
+        free(sqes);
+        free(cqes);
+        return -ENOMEM;
+    }
+    struct io_uring *r = &self->uring;
+    r->ring_fd = r->enter_ring_fd = -1;
+    r->sq.ring_ptr = m;
+    r->sq.khead = &m->sq_head;
+    r->sq.ktail = &m->sq_tail;
+    r->sq.kflags = &m->sq_flags;
+    r->sq.sqes = sqes;
+    r->sq.ring_entries = sq_entries;
+    r->sq.ring_mask = sq_entries - 1;
+    r->cq.khead = &m->cq_head;
+    r->cq.ktail = &m->cq_tail;
+    r->cq.koverflow = &m->cq_overflow;
+    r->cq.cqes = cqes;
+    r->cq.ring_entries = cq_entries;
+    r->cq.ring_mask = cq_entries - 1;
+    return 0;
+}
+
+void mx_ring_memory_free(struct mx_ring *self) {
+    free(self->uring.sq.ring_ptr);
+    free(self->uring.sq.sqes);
+    free(self->uring.cq.cqes);
+    memset(self, 0, sizeof *self);
+}
+
+/* ---- submission
+ * ---------------------------------------------------------------------------------------- */
+
+static int enter(struct mx_ring *self, const struct mx_ring_wait *wait) {
+    struct io_uring_sq *sq = &self->uring.sq;
+    __atomic_store_n(sq->ktail, sq->sqe_tail, __ATOMIC_RELEASE);
+    /* the kernel may take fewer than it is given: always count from its own head */
+    unsigned count = sq->sqe_tail - __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE);
+    self->enter_count++;
+    int taken = self->io->enter(self, count, wait);
+    if (taken > 0)
+        self->submit_count += (unsigned)taken;
+    return taken;
+}
+
+int mx_ring_turn(struct mx_ring *self, const struct mx_ring_wait *wait) {
+    int err = enter(self, wait);
+    switch (err) {
+    case -ETIME:
+    case -EINTR:
+    case -EBUSY: /* completions wait in the kernel's overflow list: take those that are there first
+                  */
+    case -EAGAIN:
+        return 0;
+    default:
+        return err < 0 ? err : 0;
+    }
+}
+
+static struct io_uring_sqe *take_sqe(struct mx_ring *self) {
+    struct io_uring_sq *sq = &self->uring.sq;
+    const struct mx_ring_wait submit_only = {0};
+    while (sq->sqe_tail - __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE) >= sq->ring_entries) {
+        int err = enter(self, &submit_only);
+        assert(err >= 0 || err == -EINTR || err == -EAGAIN || err == -EBUSY);
+    }
+    struct io_uring_sqe *sqe = &sq->sqes[sq->sqe_tail++ & sq->ring_mask];
+    memset(sqe, 0, sizeof *sqe);
+    return sqe;
+}
+
+static struct io_uring_sqe *take_fd_sqe(struct mx_ring *self, uint8_t opcode, int fd,
+                                        uint64_t user_data) {
+    struct io_uring_sqe *sqe = take_sqe(self);
+    sqe->opcode = opcode;
+    sqe->fd = fd;
+    sqe->flags = self->is_direct ? IOSQE_FIXED_FILE : 0;
+    sqe->user_data = user_data;
+    return sqe;
+}
+
+void mx_ring_accept(struct mx_ring *self, int listen_fd, uint64_t user_data) {
+    struct io_uring_sqe *sqe = take_sqe(self);
+    sqe->opcode = IORING_OP_ACCEPT;
+    sqe->fd = listen_fd;
+    sqe->ioprio = IORING_ACCEPT_MULTISHOT;
+    sqe->user_data = user_data;
+    if (self->is_direct)
+        sqe->file_index = IORING_FILE_INDEX_ALLOC;
+    else
+        sqe->accept_flags = SOCK_CLOEXEC;
+}
+
+void mx_ring_recv(struct mx_ring *self, int fd, uint16_t buffer_group, uint64_t user_data) {
+    struct io_uring_sqe *sqe = take_fd_sqe(self, IORING_OP_RECV, fd, user_data);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = buffer_group;
+    sqe->ioprio = IORING_RECV_MULTISHOT;
+}
+
+void mx_ring_send(struct mx_ring *self, int fd, const char *ptr, uint32_t len, uint64_t user_data) {
+    struct io_uring_sqe *sqe = take_fd_sqe(self, IORING_OP_SEND, fd, user_data);
+    sqe->addr = (uint64_t)(uintptr_t)ptr;
+    sqe->len = len;
+    sqe->msg_flags = MSG_WAITALL | MSG_NOSIGNAL;
+}
+
+void mx_ring_cancel(struct mx_ring *self, uint64_t target, uint64_t user_data) {
+    struct io_uring_sqe *sqe = take_sqe(self);
+    sqe->opcode = IORING_OP_ASYNC_CANCEL;
+    sqe->fd = -1;
+    sqe->addr = target;
+    sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = user_data;
+}
+
+void mx_ring_close(struct mx_ring *self, int fd, uint64_t user_data) {
+    struct io_uring_sqe *sqe = take_sqe(self);
+    sqe->opcode = IORING_OP_CLOSE;
+    if (self->is_direct)
+        sqe->file_index = (uint32_t)fd + 1;
+    else
+        sqe->fd = fd;
+    sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = user_data;
+}
+
+void mx_ring_peername(struct mx_ring *self, int fd, struct sockaddr *addr, socklen_t len,
+                      uint64_t user_data) {
+    struct io_uring_sqe *sqe = take_fd_sqe(self, IORING_OP_URING_CMD, fd, user_data);
+    sqe->off = MX_SOCKET_OP_GETSOCKOPT; /* cmd_op */
+    sqe->addr = SOL_SOCKET | (uint64_t)SO_PEERNAME << 32;
+    sqe->splice_fd_in = (int32_t)len;       /* optlen */
+    sqe->addr3 = (uint64_t)(uintptr_t)addr; /* optval */
+}
+
+void mx_ring_message(struct mx_ring *self, int ring_fd, uint32_t value, uint64_t target_data,
+                     uint64_t user_data) {
+    struct io_uring_sqe *sqe = take_sqe(self);
+    sqe->opcode = IORING_OP_MSG_RING;
+    sqe->fd = ring_fd;
+    sqe->len = value;
+    sqe->off = target_data;
+    sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = user_data;
+}
+
+void mx_ring_pass(struct mx_ring *self, int ring_fd, int fd, uint64_t target_data,
+                  uint64_t user_data) {
+    struct io_uring_sqe *sqe = take_sqe(self);
+    sqe->opcode = IORING_OP_MSG_RING;
+    sqe->fd = ring_fd;
+    sqe->off = target_data;
+    sqe->user_data = user_data;
+    if (self->is_direct) {
+        sqe->addr = IORING_MSG_SEND_FD;
+        sqe->addr3 = (uint32_t)fd;
+        sqe->file_index = IORING_FILE_INDEX_ALLOC;
+    } else {
+        sqe->len = (uint32_t)fd; /* threads share the descriptor table */
+    }
+}

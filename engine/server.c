@@ -1,0 +1,389 @@
+#include "engine/server.h"
+
+#include "engine/limits.h"
+#include "engine/sockets.h"
+#include "engine/thread.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { POLL_MS = 50, MAIN_CQ_ENTRIES = 64 };
+
+static int fail(struct mx_server *self, int code, const char *what, int err) {
+    struct mx_log_line line;
+    const char *text = mx_err_text(err);
+    mx_log_begin(&line, &self->log, MX_SEVERITY_ERROR, "failed");
+    mx_log_str(&line, "what", what);
+    mx_log_str(&line, "reason", text != NULL ? text : strerror(-err));
+    mx_log_end(&line);
+    return code;
+}
+
+/* ---- limits of the process
+ * --------------------------------------------------------------------------- */
+
+static void set_limits(struct mx_server *self) {
+    struct rlimit limit = {0};
+    uint32_t wanted = self->conf->engine.max_connections;
+    self->fleet.max_connections = wanted;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        mx_log_event(&self->log, MX_SEVERITY_WARN, "nofile", "reason", strerror(errno));
+    uint64_t reserve = MX_CONN_RESERVE + MX_LISTENERS_MAX + 64;
+    uint64_t room = limit.rlim_cur > 2 * reserve ? limit.rlim_cur - reserve : reserve;
+    if (wanted <= room)
+        return;
+    struct mx_log_line line;
+    self->fleet.max_connections = (uint32_t)room;
+    mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "limit");
+    mx_log_str(&line, "row", "engine.maxConnections");
+    mx_log_u64(&line, "wanted", wanted);
+    mx_log_u64(&line, "effective", room);
+    mx_log_str(&line, "reason", "RLIMIT_NOFILE");
+    mx_log_end(&line);
+}
+
+static uint32_t usable_features(const struct mx_server *self) {
+    uint32_t features = self->features;
+    bool is_direct = self->conf->engine.use_direct && (features & MX_RING_PEERNAME);
+    if (!is_direct) { /* then descriptors are shared by the threads and can simply be named */
+        features &= ~(uint32_t)MX_RING_DIRECT;
+        if (features & MX_RING_MSG)
+            features |= MX_RING_MSG_FD;
+    }
+    return features;
+}
+
+/* ---- services and workers
+ * -------------------------------------------------------------------------------- */
+
+static int init_services(struct mx_server *self) {
+    const struct mx_conf *conf = self->conf;
+    bool needs_iptable = false;
+    self->services = calloc(conf->server_count + 1, sizeof *self->services);
+    if (self->services == NULL)
+        return -ENOMEM;
+    self->service_count = conf->server_count;
+    for (uint32_t i = 0; i < conf->server_count; i++) {
+        mx_service_init(&self->services[i], conf, i, self->accepts_all);
+        self->services[i].session_conf.faults = self->faults;
+        needs_iptable = needs_iptable || conf->servers[i].connection_limit_per_ip > 0;
+    }
+    if (needs_iptable) {
+        self->iptable = mx_iptable_new(self->fleet.max_connections);
+        if (self->iptable == NULL)
+            return -ENOMEM;
+        for (uint32_t i = 0; i < conf->server_count; i++)
+            self->services[i].iptable = self->iptable;
+    }
+    return 0;
+}
+
+static int init_sinks(struct mx_server *self, struct mx_worker *worker) {
+    worker->service_count = self->service_count;
+    worker->sinks = calloc(self->service_count + 1, sizeof *worker->sinks);
+    if (worker->sinks == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < self->service_count; i++)
+        worker->sinks[i].class = self->services[i].sink_class;
+    return 0;
+}
+
+static int init_worker(struct mx_server *self, uint32_t index) {
+    struct mx_worker *worker = &self->fleet.workers[index];
+    uint32_t features = usable_features(self);
+    unsigned slots = self->fleet.max_connections + MX_CONN_RESERVE;
+    int err = mx_ring_init(&worker->ring, features, slots, MX_CQ_ENTRIES);
+    if (err == 0)
+        err = mx_worker_init(worker, &self->fleet, index);
+    if (err == 0)
+        err = init_sinks(self, worker);
+    worker->cpu = mx_thread_cpu(index);
+    return err;
+}
+
+static int init_workers(struct mx_server *self) {
+    uint32_t count = self->conf->engine.workers;
+    if (count == 0)
+        count = mx_thread_cpu_count();
+    if (count > MX_WORKERS_MAX)
+        count = MX_WORKERS_MAX;
+    self->fleet.workers = aligned_alloc(64, count * sizeof *self->fleet.workers);
+    if (self->fleet.workers == NULL)
+        return -ENOMEM;
+    memset(self->fleet.workers, 0, count * sizeof *self->fleet.workers);
+    for (uint32_t i = 0; i < count; i++) {
+        self->fleet.worker_count = i + 1;
+        int err = init_worker(self, i);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+/* ---- listening sockets
+ * --------------------------------------------------------------------------------------- */
+
+static int open_bind(struct mx_server *self, struct mx_service *service,
+                     const struct mx_conf_bind *bind) {
+    struct sockaddr_storage addr = bind->addr; /* a port of 0 is the same one for all workers */
+    int err = mx_socket_probe(&addr, bind->addr_len);
+    for (uint32_t i = 0; i < self->fleet.worker_count && err >= 0; i++) {
+        struct mx_worker *worker = &self->fleet.workers[i];
+        int fd = mx_socket_listen(&addr, bind->addr_len, (int)service->server->connection_backlog);
+        err = fd;
+        if (fd >= 0)
+            worker->listeners[worker->listener_count++] =
+                (struct mx_listener){.fd = fd, .family = addr.ss_family, .service = service};
+    }
+    if (err < 0)
+        return fail(self, MX_EXIT_CONFIG, bind->text, err);
+    char text[MX_SOCKET_TEXT_MAX];
+    struct mx_log_line line;
+    mx_socket_text(&addr, text);
+    mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "listening");
+    mx_log_str(&line, "proto", service->server->is_lmtp ? "lmtp" : "smtp");
+    mx_log_str(&line, "addr", text);
+    mx_log_str(&line, "name", service->server->name);
+    mx_log_end(&line);
+    return 0;
+}
+
+static uint32_t count_binds(const struct mx_conf *conf) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < conf->server_count; i++)
+        count += conf->servers[i].enabled ? conf->servers[i].bind_count : 0;
+    return count;
+}
+
+static int open_listeners(struct mx_server *self) {
+    uint32_t count = count_binds(self->conf);
+    if (count > MX_LISTENERS_MAX)
+        return fail(self, MX_EXIT_CONFIG, "more than 255 listening addresses", -E2BIG);
+    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
+        self->fleet.workers[i].listeners = calloc(count + 1, sizeof(struct mx_listener));
+        if (self->fleet.workers[i].listeners == NULL)
+            return fail(self, MX_EXIT_SYSTEM, "listeners", -ENOMEM);
+    }
+    for (uint32_t i = 0; i < self->conf->server_count; i++) {
+        const struct mx_conf_server *server = &self->conf->servers[i];
+        for (uint32_t b = 0; server->enabled && b < server->bind_count; b++) {
+            int code = open_bind(self, &self->services[i], &server->binds[b]);
+            if (code != 0)
+                return code;
+        }
+    }
+    return 0;
+}
+
+/* ---- running
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+static int start_workers(struct mx_server *self) {
+    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
+        int err = mx_thread_start(&self->fleet.workers[i]);
+        if (err < 0)
+            return fail(self, MX_EXIT_SYSTEM, "thread", err);
+    }
+    return 0;
+}
+
+static void tell_workers(struct mx_server *self, enum mx_message message) {
+    const struct mx_ring_wait submit_only = {0};
+    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
+        struct mx_worker *worker = &self->fleet.workers[i];
+        if (!atomic_load_explicit(&worker->is_ready, memory_order_acquire))
+            continue;
+        mx_ring_message(&self->ring, mx_ring_fd(&worker->ring), 0,
+                        mx_op_pack(MX_OP_MESSAGE, 0, message), mx_op_pack(MX_OP_NONE, 0, i));
+    }
+    int err = mx_ring_turn(&self->ring, &submit_only);
+    if (err < 0)
+        fail(self, MX_EXIT_SYSTEM, "message to the workers", err);
+    mx_ring_consume(&self->ring, mx_ring_ready(&self->ring));
+}
+
+static void drain_logs(struct mx_server *self) {
+    for (uint32_t i = 0; i < self->fleet.worker_count; i++)
+        mx_log_drain(&self->fleet.workers[i].log, STDERR_FILENO);
+}
+
+/* How many workers have left their loop; *failed: the error of one of them. */
+static uint32_t count_done(struct mx_server *self, int *failed) {
+    uint32_t done = 0;
+    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
+        struct mx_worker *worker = &self->fleet.workers[i];
+        if (!atomic_load_explicit(&worker->has_ended, memory_order_acquire))
+            continue;
+        done++;
+        if (worker->error < 0)
+            *failed = worker->error;
+    }
+    return done;
+}
+
+static void notify_systemd(const char *state) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    if (path == NULL || strlen(path) >= sizeof addr.sun_path)
+        return;
+    memcpy(addr.sun_path, path, strlen(path));
+    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    if (path[0] == '@')
+        addr.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    ssize_t sent = sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&addr, len);
+    (void)sent; /* a supervisor that does not listen is no reason not to serve */
+    close(fd);
+}
+
+static void on_signal(struct mx_server *self, int number, unsigned *terms) {
+    if (number == SIGHUP) {
+        mx_log_event(&self->log, MX_SEVERITY_WARN, "reload", "reason",
+                     "not available in this version; the configuration stays as it is");
+        return;
+    }
+    bool is_first = (*terms)++ == 0;
+    mx_log_event(&self->log, MX_SEVERITY_INFO, is_first ? "draining" : "stopping", "signal",
+                 strsignal(number));
+    if (is_first)
+        notify_systemd("STOPPING=1");
+    tell_workers(self, is_first ? MX_MESSAGE_DRAIN : MX_MESSAGE_STOP);
+}
+
+static int serve(struct mx_server *self, const sigset_t *signals) {
+    const struct timespec poll = {0, POLL_MS * 1000000};
+    unsigned terms = 0;
+    int failed = 0;
+    notify_systemd("READY=1");
+    while (count_done(self, &failed) < self->fleet.worker_count) {
+        int number = sigtimedwait(signals, NULL, &poll);
+        if (number > 0)
+            on_signal(self, number, &terms);
+        drain_logs(self);
+        if (failed < 0 && terms < 2) { /* one worker down: the others end in order */
+            fail(self, MX_EXIT_SYSTEM, "worker", failed);
+            terms = 2;
+            tell_workers(self, MX_MESSAGE_DRAIN);
+        }
+    }
+    drain_logs(self);
+    return failed < 0 ? MX_EXIT_SYSTEM : MX_EXIT_OK;
+}
+
+static int set_up(struct mx_server *self) {
+    int err = mx_ring_probe(&self->features);
+    if (err < 0)
+        return fail(self, MX_EXIT_CONFIG, mx_ring_remedy(err), err);
+    set_limits(self);
+    err = init_services(self);
+    if (err == 0)
+        err = init_workers(self);
+    if (err == 0)
+        err = mx_ring_init(&self->ring, self->features & ~(uint32_t)MX_RING_DIRECT, 0,
+                           MAIN_CQ_ENTRIES);
+    if (err == 0) {
+        self->has_ring = true;
+        err = mx_ring_start(&self->ring);
+    }
+    if (err < 0)
+        return fail(self, MX_EXIT_SYSTEM, mx_ring_remedy(err), err);
+    return open_listeners(self);
+}
+
+static double seconds_of(const struct timeval *tv) {
+    return (double)tv->tv_sec + (double)tv->tv_usec / 1e6;
+}
+
+static void sum_up(struct mx_server *self, struct mx_server_totals *totals) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    totals->cpu_seconds = seconds_of(&usage.ru_utime) + seconds_of(&usage.ru_stime) -
+                          seconds_of(&self->usage_begin.ru_utime) -
+                          seconds_of(&self->usage_begin.ru_stime);
+    uint64_t first = UINT64_MAX, last = 0;
+    totals->worker_count = self->fleet.worker_count;
+    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
+        struct mx_worker *worker = &self->fleet.workers[i];
+        worker->counters.log_dropped = worker->log.dropped;
+#define ADD_PROTO(name, unit, help)  totals->proto.name += worker->shared.counters.name;
+#define ADD_ENGINE(name, unit, help) totals->engine.name += worker->counters.name;
+        MX_PROTO_COUNTERS(ADD_PROTO)
+        MX_ENGINE_COUNTERS(ADD_ENGINE)
+#undef ADD_PROTO
+#undef ADD_ENGINE
+        if (worker->first_ms != 0 && worker->first_ms < first)
+            first = worker->first_ms;
+        if (worker->last_ms > last)
+            last = worker->last_ms;
+    }
+    totals->seconds = last > first ? (double)(last - first) / 1e3 : 0;
+    for (uint32_t i = 0; i < self->fleet.worker_count && totals->seconds > 0; i++) {
+        const struct mx_worker *worker = &self->fleet.workers[i];
+        double busy = (double)worker->cpu_ns / 1e9 / totals->seconds;
+        double delayed = (double)worker->delay_ns / 1e9 / totals->seconds;
+        double waited = 1 - busy - delayed;
+        totals->delayed[i] = delayed < 1 ? delayed : 1;
+        totals->waited[i] = waited > 0 ? waited : 0;
+    }
+}
+
+static void tear_down(struct mx_server *self) {
+    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
+        struct mx_worker *worker = &self->fleet.workers[i];
+        for (uint32_t l = 0; l < worker->listener_count; l++)
+            close(worker->listeners[l].fd);
+        if (worker->ring.io != NULL)
+            mx_ring_deinit(&worker->ring);
+        mx_worker_deinit(worker);
+        free(worker->listeners);
+        free(worker->sinks);
+    }
+    if (self->has_ring)
+        mx_ring_deinit(&self->ring);
+    free(self->fleet.workers);
+    free(self->services);
+    mx_iptable_free(self->iptable);
+}
+
+int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_fault *faults,
+                  struct mx_server_totals *totals) {
+    struct mx_server self = {.conf = conf, .accepts_all = accepts_all, .faults = faults};
+    self.fleet.conf = conf;
+    memset(totals, 0, sizeof *totals);
+    int err = mx_log_init(&self.log, 0, (enum mx_log_severity)conf->log.level,
+                          conf->log.format == MX_LOG_FORMAT_JSON);
+    if (err < 0)
+        return MX_EXIT_SYSTEM;
+    /* blocked before the threads start, so that the main thread alone gets them */
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    int code = set_up(&self);
+    getrusage(RUSAGE_SELF, &self.usage_begin);
+    if (code == 0)
+        code = start_workers(&self);
+    if (code == 0)
+        code = serve(&self, &signals);
+    mx_thread_join_all(&self.fleet);
+    drain_logs(&self);
+    sum_up(&self, totals);
+    mx_log_event(&self.log, MX_SEVERITY_INFO, "stopped", "result", code == 0 ? "clean" : "error");
+    tear_down(&self);
+    return code;
+}

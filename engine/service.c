@@ -1,0 +1,72 @@
+#include "engine/service.h"
+
+#include "engine/policy/relay.h"
+
+void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_t server_index,
+                     bool accepts_all) {
+    const struct mx_conf_server *server = &conf->servers[server_index];
+    memset(self, 0, sizeof *self);
+    self->conf = conf;
+    self->server = server;
+    self->index = server_index;
+    self->sink_class = &mx_sink_discard;
+    self->session_conf = (struct mx_session_conf){
+        .proto = server->is_lmtp ? MX_PROTO_LMTP : MX_PROTO_SMTP,
+        .hello_name = mx_span_of(server->hello_name),
+        .greeting = server->greeting != NULL ? mx_span_of(server->greeting) : (struct mx_span){0},
+        .default_domain =
+            conf->default_domain != NULL ? mx_span_of(conf->default_domain) : (struct mx_span){0},
+        .accepts_all = accepts_all,
+        .needs_helo = server->helo_ehlo_enforcement && !accepts_all,
+        .needs_brackets = server->address_brackets_enforcement && !accepts_all,
+        .refuses_bare_lf_commands = server->bare_lf_commands_refused,
+        .has_james_texts = server->has_james_texts,
+        .has_smtputf8 = server->smtp_utf8,
+        .hidden_features = server->hidden_features,
+        .hooks = accepts_all ? 0 : 1u << MX_HOOK_RCPT,
+        .max_message_octets = server->max_message_octets,
+        .max_line_octets = server->max_line_octets > 0 ? server->max_line_octets : MX_LINE_MAX,
+        .max_data_line_octets = server->max_data_line_octets,
+        .max_recipients = server->max_recipients,
+        .max_errors = server->max_errors,
+        .max_transactions = server->max_transactions,
+    };
+}
+
+int mx_service_enter(struct mx_service *self, const struct mx_ip *peer) {
+    uint32_t limit = self->server->connection_limit;
+    uint32_t before = atomic_fetch_add_explicit(&self->connections, 1, memory_order_relaxed);
+    bool is_over = limit > 0 && before >= limit;
+    uint32_t per_ip = self->server->connection_limit_per_ip;
+    if (!is_over && per_ip > 0)
+        is_over = mx_iptable_enter(self->iptable, self->index, peer, per_ip) < 0;
+    if (is_over)
+        atomic_fetch_sub_explicit(&self->connections, 1, memory_order_relaxed);
+    return is_over ? MX_ELIMIT : 0;
+}
+
+void mx_service_leave(struct mx_service *self, const struct mx_ip *peer) {
+    if (self->server->connection_limit_per_ip > 0)
+        mx_iptable_leave(self->iptable, self->index, peer);
+    atomic_fetch_sub_explicit(&self->connections, 1, memory_order_relaxed);
+}
+
+static struct mx_span last_rcpt(const struct mx_session *session) {
+    struct mx_rcpt rcpt = {0};
+    uint32_t cursor = session->rcpt_at;
+    bool is_there = mx_envelope_rcpt_next(&session->envelope, &cursor, &rcpt);
+    return is_there ? rcpt.address : (struct mx_span){0};
+}
+
+int mx_service_ask(const struct mx_service *self, struct mx_session *session) {
+    switch ((enum mx_hook_point)session->hook) {
+    case MX_HOOK_RCPT:
+        return mx_relay_check(self->conf, self->server, &session->peer, last_rcpt(session),
+                              &session->refusal);
+    case MX_HOOK_MAIL:
+    case MX_HOOK_DATA:
+    case MX_HOOK_POINT_COUNT:
+        break;
+    }
+    return 0;
+}

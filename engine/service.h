@@ -1,0 +1,33 @@
+/* service.h - one configured server (an entry of smtpservers / lmtpservers) as the workers see it:
+ * its rules, and its counts over all workers.
+ */
+#pragma once
+#include "config/conf.h"
+#include "engine/iptable.h"
+#include "engine/sink/sink.h"
+#include "proto/session.h"
+
+#include <stdatomic.h>
+
+struct mx_service {
+    const struct mx_conf *conf;
+    const struct mx_conf_server *server;
+    struct mx_session_conf session_conf;
+    const struct mx_sink_class *sink_class;
+    struct mx_iptable *iptable; /* NULL: no connectionLimitPerIP anywhere */
+    uint32_t index;
+    _Atomic uint32_t connections; /* open now, all workers */
+};
+
+/* Fill the rules from a server's configuration. The sink is the discard one until the caller sets
+ * another. accepts_all: the benchmark preset (mxring sink). */
+void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_t server_index,
+                     bool accepts_all);
+
+/* Count a connection in. 0, or MX_ELIMIT when connectionLimit or connectionLimitPerIP is reached
+ * (then nothing is counted). */
+MX_MUST_CHECK int mx_service_enter(struct mx_service *self, const struct mx_ip *peer);
+void mx_service_leave(struct mx_service *self, const struct mx_ip *peer);
+
+/* Ask the policy at a point of the chain. 0, or a negative error with session->refusal set. */
+MX_MUST_CHECK int mx_service_ask(const struct mx_service *self, struct mx_session *session);

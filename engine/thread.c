@@ -1,0 +1,95 @@
+#include "engine/thread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static cpu_set_t mask(void) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) < 0)
+        CPU_SET(0, &set); /* more than 1024 CPUs: one worker is better than none */
+    return set;
+}
+
+uint32_t mx_thread_cpu_count(void) {
+    cpu_set_t set = mask();
+    int count = CPU_COUNT(&set);
+    return count > 0 ? (uint32_t)count : 1;
+}
+
+int mx_thread_cpu(uint32_t index) {
+    cpu_set_t set = mask();
+    uint32_t left = index % mx_thread_cpu_count();
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET((unsigned)cpu, &set) && left-- == 0)
+            return cpu;
+    }
+    return -1;
+}
+
+/* Time this thread was ready to run but had no CPU; 0 when the kernel does not say. */
+static uint64_t run_delay_ns(void) {
+    char text[128] = "";
+    int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    if (n <= 0)
+        return 0;
+    char *end = text;
+    strtoull(text, &end, 10);
+    return strtoull(end, NULL, 10);
+}
+
+static uint64_t cpu_ns(void) {
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
+static void *main_of(void *argument) {
+    struct mx_worker *worker = argument;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (worker->cpu >= 0) {
+        CPU_SET((unsigned)worker->cpu, &set);
+        int err = pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+        if (err != 0) /* a cpuset that has changed: slower, not wrong */
+            mx_log_event(&worker->log, MX_SEVERITY_WARN, "pin", "reason", "affinity refused");
+    }
+    int err = mx_ring_start(&worker->ring);
+    if (err == 0)
+        mx_worker_begin(worker);
+    while (err == 0 && !mx_worker_is_done(worker))
+        err = mx_worker_turn(worker);
+    worker->error = err;
+    worker->cpu_ns = cpu_ns();
+    worker->delay_ns = run_delay_ns();
+    atomic_store_explicit(&worker->has_ended, true, memory_order_release);
+    return NULL;
+}
+
+int mx_thread_start(struct mx_worker *worker) {
+    char name[16];
+    int err = pthread_create(&worker->thread, NULL, main_of, worker);
+    if (err != 0)
+        return -err;
+    worker->has_thread = true;
+    snprintf(name, sizeof name, "mxring-%u", worker->index);
+    pthread_setname_np(worker->thread, name);
+    return 0;
+}
+
+void mx_thread_join_all(struct mx_fleet *fleet) {
+    for (uint32_t i = 0; i < fleet->worker_count; i++) {
+        if (fleet->workers[i].has_thread)
+            pthread_join(fleet->workers[i].thread, NULL);
+        fleet->workers[i].has_thread = false;
+    }
+}

@@ -1,0 +1,332 @@
+#include "engine/worker.h"
+
+#include "engine/limits.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { RECV_GROUP = 1, BATCH_WINDOW_MS = 8 };
+
+/* ---- slots
+ * ------------------------------------------------------------------------------------------ */
+
+struct mx_conn *mx_worker_take_conn(struct mx_worker *self) {
+    uint32_t slot = self->free_head;
+    if (slot != MX_NO_SLOT)
+        self->free_head = self->conns[slot].next_free;
+    else if (self->conn_used < self->conn_capacity)
+        slot = self->conn_used++;
+    else
+        return NULL;
+    struct mx_conn *conn = &self->conns[slot];
+    assert(conn->state == MX_CONN_FREE && conn->refs == 0);
+    /* a slot may still stand in the lists of this turn */
+    struct mx_conn keep = {.generation = conn->generation,
+                           .next_dirty = conn->next_dirty,
+                           .next_starved = conn->next_starved,
+                           .is_dirty = conn->is_dirty,
+                           .is_starved = conn->is_starved};
+    *conn = keep;
+    return conn;
+}
+
+void mx_worker_give_conn(struct mx_worker *self, struct mx_conn *conn) {
+    uint32_t slot = mx_worker_slot(self, conn);
+    conn->state = MX_CONN_FREE;
+    conn->generation = (conn->generation + 1) & MX_GENERATION_MASK;
+    conn->next_free = self->free_head;
+    self->free_head = slot;
+    atomic_fetch_sub_explicit(&self->load, 1, memory_order_relaxed);
+    mx_listener_on_room(self);
+}
+
+/* ---- lists of the turn
+ * --------------------------------------------------------------------------------- */
+
+void mx_worker_mark_dirty(struct mx_worker *self, struct mx_conn *conn) {
+    if (conn->is_dirty)
+        return;
+    conn->is_dirty = true;
+    conn->next_dirty = self->dirty_head;
+    self->dirty_head = mx_worker_slot(self, conn);
+}
+
+static void flush_dirty(struct mx_worker *self) {
+    while (self->dirty_head != MX_NO_SLOT) {
+        struct mx_conn *conn = &self->conns[self->dirty_head];
+        self->dirty_head = conn->next_dirty;
+        conn->is_dirty = false;
+        mx_conn_flush(self, conn);
+    }
+}
+
+void mx_worker_park(struct mx_worker *self, struct mx_conn *conn) {
+    struct mx_slot_fifo *fifo = &self->starved;
+    uint32_t slot = mx_worker_slot(self, conn);
+    if (conn->is_starved)
+        return;
+    conn->is_starved = true;
+    conn->next_starved = MX_NO_SLOT;
+    if (fifo->count++ == 0)
+        fifo->head = slot;
+    else
+        self->conns[fifo->tail].next_starved = slot;
+    fifo->tail = slot;
+}
+
+/* Half as many parked receivers as there are free buffers go on: all of them would starve again. */
+static void wake_starved(struct mx_worker *self) {
+    struct mx_slot_fifo *fifo = &self->starved;
+    uint32_t budget = (self->buf.free_count + 1) / 2;
+    while (fifo->count > 0 && budget-- > 0) {
+        struct mx_conn *conn = &self->conns[fifo->head];
+        fifo->head = conn->next_starved;
+        fifo->count--;
+        conn->is_starved = false;
+        mx_conn_rearm(self, conn);
+    }
+}
+
+/* ---- completions
+ * ------------------------------------------------------------------------------------------ */
+
+typedef void conn_fn(struct mx_worker *, struct mx_conn *, const struct io_uring_cqe *);
+
+static void on_message(struct mx_worker *self, const struct io_uring_cqe *cqe) {
+    switch ((enum mx_message)mx_op_slot(cqe->user_data)) {
+    case MX_MESSAGE_DRAIN:
+        if (self->drain_deadline_ms != 0)
+            break;
+        self->drain_deadline_ms = self->now_ms + self->fleet->conf->engine.drain_timeout_ms;
+        mx_listener_cancel_all(self);
+        for (uint32_t i = 0; i < self->conn_used; i++)
+            mx_conn_drain(self, &self->conns[i]);
+        break;
+    case MX_MESSAGE_STOP:
+        self->is_stopping = true;
+        break;
+    }
+}
+
+/* A close that fails, or a cancel of a listener that had nothing to cancel. */
+static void on_failed(struct mx_worker *self, const struct io_uring_cqe *cqe) {
+    (void)cqe;
+    self->counters.stale++;
+}
+
+/* clang-format off */
+static const struct {
+    conn_fn *conn; /* for one connection, generation checked */
+    void (*other)(struct mx_worker *, const struct io_uring_cqe *);
+    bool has_ref;
+} handlers[MX_OP_COUNT] = {
+    [MX_OP_ACCEPT]   = {NULL, mx_listener_on_accept, false},
+    [MX_OP_HANDED]   = {NULL, mx_listener_on_handed, false},
+    [MX_OP_PASSED]   = {NULL, mx_listener_on_passed, false},
+    [MX_OP_PEERNAME] = {mx_conn_on_peername, on_failed, true},
+    [MX_OP_RECV]     = {mx_conn_on_recv, on_failed, true},
+    [MX_OP_SEND]     = {mx_conn_on_send, on_failed, true},
+    [MX_OP_CANCEL]   = {mx_conn_on_cancel, on_failed, false},
+    [MX_OP_CLOSE]    = {NULL, on_failed, false},
+    [MX_OP_MESSAGE]  = {NULL, on_message, false},
+};
+/* clang-format on */
+
+static struct mx_conn *find_conn(struct mx_worker *self, uint64_t user_data) {
+    uint32_t slot = mx_op_slot(user_data);
+    if (slot >= self->conn_used)
+        return NULL;
+    struct mx_conn *conn = &self->conns[slot];
+    bool is_current =
+        conn->state != MX_CONN_FREE && conn->generation == mx_op_generation(user_data);
+    return is_current ? conn : NULL;
+}
+
+static void dispatch(struct mx_worker *self, const struct io_uring_cqe *cqe) {
+    enum mx_op op = mx_op_kind(cqe->user_data);
+    assert(op > MX_OP_NONE && op < MX_OP_COUNT);
+    struct mx_conn *conn = handlers[op].conn != NULL ? find_conn(self, cqe->user_data) : NULL;
+    if (conn == NULL) {
+        handlers[op].other(self, cqe);
+        return;
+    }
+    if (handlers[op].has_ref && !(cqe->flags & IORING_CQE_F_MORE))
+        conn->refs--;
+    handlers[op].conn(self, conn, cqe);
+    if (conn->state == MX_CONN_CLOSING)
+        mx_conn_released(self, conn);
+}
+
+/* ---- how long to wait
+ * ---------------------------------------------------------------------------------------- */
+
+static void roll_window(struct mx_worker *self) {
+    if (self->now_ms - self->window_ms < BATCH_WINDOW_MS)
+        return;
+    self->window_ms = self->now_ms;
+    self->active_last = self->active_count;
+    self->active_count = 0;
+    self->window++;
+}
+
+/* batchWait: with enough connections at work, waiting a little for several completions costs each
+ * of them less than it saves in wake-ups; with few it would only add latency. */
+static void want_batch(struct mx_worker *self, struct mx_ring_wait *wait) {
+    int32_t setting = self->fleet->conf->engine.batch_wait_us;
+    uint32_t active =
+        self->active_count > self->active_last ? self->active_count : self->active_last;
+    bool is_possible = self->ring.features & MX_RING_MIN_WAIT;
+    if (setting == MX_BATCH_WAIT_OFF || !is_possible || active < MX_BATCH_MIN_CONNS)
+        return;
+    uint32_t events = active / 2;
+    wait->events = events < MX_BATCH_MAX_EVENTS ? events : MX_BATCH_MAX_EVENTS;
+    wait->min_wait_us = setting == MX_BATCH_WAIT_AUTO ? MX_BATCH_AUTO_US : (uint32_t)setting;
+    self->counters.batch_waits++;
+}
+
+static struct mx_ring_wait plan_wait(struct mx_worker *self) {
+    struct mx_ring_wait wait = {.events = 1, .timeout_ns = UINT64_MAX};
+    uint64_t next_ms = mx_timer_next_ms(&self->wheel, self->now_ms);
+    if (self->drain_deadline_ms != 0 && next_ms > MX_TIMER_TICK_MS)
+        next_ms = MX_TIMER_TICK_MS;
+    if (next_ms != UINT64_MAX)
+        wait.timeout_ns = next_ms * 1000000;
+    if (self->starved.count > 0) { /* buffers came back: the parked go on at once */
+        wait.events = 0;
+        return wait;
+    }
+    want_batch(self, &wait);
+    return wait;
+}
+
+/* ---- the turn
+ * -----------------------------------------------------------------------------------------------
+ */
+
+static void read_clocks(struct mx_worker *self) {
+    self->now_ms = self->ring.io->monotonic_ms(&self->ring);
+    self->shared.now_s = self->ring.io->wall_s(&self->ring);
+}
+
+static void fire_timers(struct mx_worker *self) {
+    struct mx_timer *timer;
+    while ((timer = mx_timer_expire(&self->wheel, self->now_ms)) != NULL) {
+        struct mx_conn *conn =
+            (struct mx_conn *)(void *)((char *)timer - offsetof(struct mx_conn, timer));
+        mx_conn_on_timer(self, conn);
+    }
+}
+
+static void end_drain(struct mx_worker *self) {
+    if (self->drain_deadline_ms == 0 || self->now_ms < self->drain_deadline_ms)
+        return;
+    for (uint32_t i = 0; i < self->conn_used; i++)
+        mx_conn_kill(self, &self->conns[i]);
+}
+
+int mx_worker_turn(struct mx_worker *self) {
+    struct mx_ring_wait wait = plan_wait(self);
+    int err = mx_ring_turn(&self->ring, &wait);
+    if (err < 0)
+        return err;
+    self->counters.turns++;
+    read_clocks(self);
+    roll_window(self);
+    unsigned count = mx_ring_ready(&self->ring);
+    for (unsigned i = 0; i < count; i++)
+        dispatch(self, mx_ring_cqe(&self->ring, i));
+    mx_ring_consume(&self->ring, count);
+    mx_buf_publish(&self->buf);
+    wake_starved(self);
+    fire_timers(self);
+    end_drain(self);
+    for (uint32_t i = 0; i < self->service_count; i++) {
+        if (self->sinks[i].class->turn != NULL)
+            self->sinks[i].class->turn(&self->sinks[i]);
+    }
+    flush_dirty(self);
+    if (self->shared.counters.messages != self->last_messages) {
+        self->last_messages = self->shared.counters.messages;
+        self->last_ms = self->now_ms;
+    }
+    return 0;
+}
+
+bool mx_worker_is_done(const struct mx_worker *self) {
+    bool is_empty = atomic_load_explicit(&self->load, memory_order_relaxed) == 0;
+    return self->is_stopping || (self->drain_deadline_ms != 0 && is_empty);
+}
+
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static void sink_done(void *context, uint64_t owner, int result) {
+    struct mx_worker *self = context;
+    struct mx_conn *conn = find_conn(self, owner);
+    if (conn != NULL && conn->wait == MX_WAIT_COMMIT)
+        mx_conn_committed(self, conn, result);
+}
+
+static void sink_ready(void *context) {
+    struct mx_worker *self = context;
+    if (self->sink_wait_count == 0)
+        return;
+    self->sink_wait_count = 0;
+    for (uint32_t i = 0; i < self->conn_used; i++)
+        mx_conn_sink_ready(self, &self->conns[i]);
+}
+
+static void *map(size_t octets) {
+    void *p = mmap(NULL, octets, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+static int init_slots(struct mx_worker *self) {
+    self->conns = map(self->conn_capacity * sizeof *self->conns);
+    self->free_head = self->dirty_head = MX_NO_SLOT;
+    self->window = 1;
+    return self->conns == NULL ? -ENOMEM : 0;
+}
+
+int mx_worker_init(struct mx_worker *self, struct mx_fleet *fleet, uint32_t index) {
+    const struct mx_conf_engine *conf = &fleet->conf->engine;
+    self->fleet = fleet;
+    self->index = index;
+    self->conn_capacity = fleet->max_connections + MX_CONN_RESERVE;
+    read_clocks(self);
+    mx_timer_init(&self->wheel, self->now_ms);
+    int err = mx_log_init(&self->log, fleet->conf->log.queue_octets,
+                          (enum mx_log_severity)fleet->conf->log.level,
+                          fleet->conf->log.format == MX_LOG_FORMAT_JSON);
+    if (err == 0)
+        err = mx_buddy_init(&self->buddy, conf->session_memory_octets);
+    if (err == 0)
+        err = init_slots(self);
+    if (err == 0)
+        err = mx_buf_init(&self->buf, &self->ring, RECV_GROUP, conf->recv_buffers,
+                          conf->recv_buffer_octets);
+    return err;
+}
+
+void mx_worker_begin(struct mx_worker *self) {
+    for (uint32_t i = 0; i < self->service_count; i++) {
+        self->sinks[i].done = sink_done;
+        self->sinks[i].ready = sink_ready;
+        self->sinks[i].context = self;
+    }
+    mx_listener_arm_all(self);
+    atomic_store_explicit(&self->is_ready, true, memory_order_release);
+}
+
+void mx_worker_deinit(struct mx_worker *self) {
+    mx_buf_deinit(&self->buf);
+    mx_buddy_deinit(&self->buddy);
+    mx_log_deinit(&self->log);
+    if (self->conns != NULL)
+        munmap(self->conns, self->conn_capacity * sizeof *self->conns);
+    self->conns = NULL;
+}

@@ -1,0 +1,129 @@
+/* worker.h - one pinned thread with one ring: the loop, and all it owns.
+ *
+ * A turn: submit and wait, handle every completion, wake parked receivers, flush, fire timers.
+ * Handlers only prepare; nothing allocates or blocks after start.
+ */
+#pragma once
+#include "engine/buddy.h"
+#include "engine/buf.h"
+#include "engine/conn.h"
+#include "engine/log.h"
+#include "engine/metrics.h"
+#include "engine/ring.h"
+#include "engine/service.h"
+#include "engine/timer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { MX_NO_SLOT = UINT32_MAX >> 1 };
+
+/* Messages from the main thread. */
+enum mx_message { MX_MESSAGE_DRAIN, MX_MESSAGE_STOP };
+
+/* One listening socket of this worker. */
+struct mx_listener {
+    int fd;
+    sa_family_t family;
+    struct mx_service *service;
+    bool is_armed;
+    bool is_cancelled;
+};
+
+/* What the workers know of each other and of the whole process; shared, outlives them. */
+struct mx_fleet {
+    const struct mx_conf *conf;
+    struct mx_worker *workers;
+    uint32_t worker_count;
+    uint32_t max_connections; /* effective, whole process */
+    _Atomic uint32_t connections;
+};
+
+/* Doubly ended FIFO of slots. */
+struct mx_slot_fifo {
+    uint32_t head, tail, count;
+};
+
+struct mx_worker {
+    struct mx_ring ring;
+    struct mx_buf buf;
+    struct mx_buddy buddy;
+    struct mx_timer_wheel wheel;
+    struct mx_session_shared shared;
+    struct mx_engine_counters counters;
+    struct mx_log log;
+    struct mx_fleet *fleet;
+    struct mx_listener *listeners;
+    uint32_t listener_count;
+    struct mx_sink *sinks; /* one for each service */
+    uint32_t service_count;
+    struct mx_conn *conns;
+    uint32_t conn_capacity, conn_used; /* slots; the first conn_used were ever in use */
+    uint32_t free_head;                /* LIFO of free slots */
+    uint32_t dirty_head;               /* connections to flush at the end of the turn */
+    struct mx_slot_fifo starved;
+    uint64_t now_ms; /* monotonic, at the begin of the turn */
+    uint32_t index;
+    uint32_t session_seq;
+    uint32_t active_count, active_last; /* connections with input in this / the last window */
+    uint64_t window_ms;                 /* begin of the window */
+    uint32_t window;                    /* its number, from 1 */
+    uint32_t sink_wait_count;   /* connections that waited for the sink since it was ready */
+    uint64_t drain_deadline_ms; /* 0: not draining */
+    bool is_accept_paused, is_stopping;
+    uint64_t first_ms, last_ms; /* first connection, last message: for the benchmark's verdict */
+    uint64_t last_messages;
+    int error; /* why the loop ended: 0 or -errno */
+    int cpu;   /* pinned to; -1: not */
+    pthread_t thread;
+    bool has_thread;
+    _Atomic bool is_ready;  /* the ring is enabled and accepting */
+    _Atomic bool has_ended; /* the loop is left; error and the times below are final */
+    uint64_t cpu_ns;        /* CPU time of the thread */
+    uint64_t delay_ns;      /* time it was ready to run but had no CPU */
+    /* On a cache line of its own: read by the others to find the emptiest worker. */
+    _Alignas(64) _Atomic uint32_t load;
+    char pad[60];
+};
+
+/* Memory, ring and buffers; listeners are set by the caller afterwards. ring must be initialised.
+ */
+MX_MUST_CHECK int mx_worker_init(struct mx_worker *self, struct mx_fleet *fleet, uint32_t index);
+void mx_worker_deinit(struct mx_worker *self);
+
+/* Arm the listeners. */
+void mx_worker_begin(struct mx_worker *self);
+
+/* One turn; 0, or a fatal -errno. mx_worker_is_done says when to stop. */
+MX_MUST_CHECK int mx_worker_turn(struct mx_worker *self);
+bool mx_worker_is_done(const struct mx_worker *self);
+
+/* Slots. NULL: all are in use. */
+struct mx_conn *mx_worker_take_conn(struct mx_worker *self);
+void mx_worker_give_conn(struct mx_worker *self, struct mx_conn *conn);
+
+static inline uint32_t mx_worker_slot(const struct mx_worker *self, const struct mx_conn *conn) {
+    return (uint32_t)(conn - self->conns);
+}
+static inline uint64_t mx_worker_op(const struct mx_worker *self, enum mx_op op,
+                                    const struct mx_conn *conn) {
+    return mx_op_pack(op, conn->generation, mx_worker_slot(self, conn));
+}
+
+static inline struct mx_sink *mx_worker_sink(struct mx_worker *self, const struct mx_conn *conn) {
+    return &self->sinks[conn->service->index];
+}
+
+/* Put a connection into the list that is flushed at the end of the turn. */
+void mx_worker_mark_dirty(struct mx_worker *self, struct mx_conn *conn);
+/* Park a receiver that found no buffer. */
+void mx_worker_park(struct mx_worker *self, struct mx_conn *conn);
+
+/* Listeners (listener.c). */
+void mx_listener_on_accept(struct mx_worker *self, const struct io_uring_cqe *cqe);
+void mx_listener_on_handed(struct mx_worker *self, const struct io_uring_cqe *cqe);
+void mx_listener_on_passed(struct mx_worker *self, const struct io_uring_cqe *cqe);
+void mx_listener_arm_all(struct mx_worker *self);
+void mx_listener_cancel_all(struct mx_worker *self);
+/* A connection has ended: accepting may go on. */
+void mx_listener_on_room(struct mx_worker *self);
