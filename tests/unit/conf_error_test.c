@@ -1,0 +1,384 @@
+/* Goal: each wrong file is refused with the documented text at the exact place, all problems at
+ * once, and hostile files cost bounded time and memory.
+ * Method: tables of texts with line, column and message; bombs are built in memory. */
+#include "config/conf.h"
+
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ROWS(table) (sizeof(table) / sizeof *(table))
+
+static struct mx_conf_report report;
+
+struct error_case {
+    const char *name, *text;
+    uint32_t line, column;
+    const char *message; /* the whole message */
+};
+
+static void expect_error(const struct error_case *row) {
+    struct mx_conf *conf = NULL;
+    int err = mx_conf_parse(row->text, strlen(row->text), false, &conf, &report);
+    cr_expect_eq(err, MX_ECONFIG, "%s: %d", row->name, err);
+    cr_expect_null(conf);
+    cr_expect_eq(report.error_count, 1U, "%s: %u errors", row->name, report.error_count);
+    if (report.count != 1) {
+        mx_conf_report_print(&report, row->name, stderr);
+    } else {
+        cr_expect(report.rows[0].line == row->line && report.rows[0].column == row->column,
+                  "%s: at %u:%u", row->name, report.rows[0].line, report.rows[0].column);
+        cr_expect_str_eq(report.rows[0].text, row->message, "%s: %s", row->name,
+                         report.rows[0].text);
+    }
+    mx_conf_free(conf);
+    mx_conf_report_free(&report);
+}
+
+#define S "smtpservers:\n  - handlerchain: []\n    "
+#define L "lmtpservers:\n  - handlerchain: []\n    "
+
+Test(conf_error, keys) {
+    static const struct error_case cases[] = {
+        {"unknown at the top",    "engin:\n",                             1, 1,
+         "unknown key 'engin' in the file; did you mean 'engine'?; valid keys: engine, log, "
+         "domains, "
+         "defaultDomain, spool, smtpservers, lmtpservers"                                                                    },
+        {"unknown, nothing near", "spool: {qqqqqqqqqqqq: 1}\n",           1, 9,
+         "unknown key 'qqqqqqqqqqqq' in spool; valid keys: durability, directory"                                            },
+        {"unknown in engine",     "engine:\n  worker: 1\n",               2, 3,
+         "unknown key 'worker' in engine; did you mean 'workers'?; valid keys: workers, batchWait, "
+         "allowOpenRelay, maxConnections, recvBuffers, recvBufferSize, sessionMemory, maxUnsent, "
+         "drainTimeout, directDescriptors, handOver"                                                                         },
+        {"case matters",          S "connectiontimeout: 3\n",             3, 5,
+         "unknown key 'connectiontimeout' in smtpservers; did you mean 'connectionTimeout'?"                                 },
+        {"James's spelling",      S "jmxName: x\n",                       3, 5,
+         "unknown key 'jmxName' in smtpservers; did you mean 'name'?"                                                        },
+        {"seed page's spelling",  S "connectBacklog: 1\n",                3, 5,
+         "unknown key 'connectBacklog' in smtpservers; did you mean 'connectionBacklog'?"                                    },
+        {"merge key",             S "<<: {}\n",                           3, 5, "unknown key '<<' in smtpservers"            },
+        {"controls in a key",     "\"a\\tb\\e\": 1\n",                    1, 1,
+         "unknown key 'a?b?' in the file; valid keys: engine, log, domains, defaultDomain, spool, "
+         "smtpservers, lmtpservers"                                                                                          },
+        {"duplicate",             "log:\n  level: info\n  level: warn\n", 3, 3,
+         "duplicate key 'level', first in line 2"                                                                            },
+        {"duplicate section",     "domains: []\nlog: {}\ndomains: []\n",  3, 1,
+         "duplicate key 'domains', first in line 1"                                                                          },
+        {"later: users",          "users: x\n",                           1, 1, "'users' is not available in this version"   },
+        {"later: delivery",       "delivery: {}\n",                       1, 1, "'delivery' is not available in this version"},
+        {"later: tls",            S "tls: {a: b}\n",                      3, 5, "'tls' is not available in this version"     },
+        {"later: auth",           S "auth: {}\n",                         3, 5, "'auth' is not available in this version"    },
+        {"later: proxy",          L "proxyRequired: no\n",                3, 5,
+         "'proxyRequired' is not available in this version"                                                                  },
+        {"later: segmentSize",    "spool: {segmentSize: 1}\n",            1, 9,
+         "'segmentSize' is not available in this version"                                                                    },
+        {"SMTP only",             L "authorizedAddresses: 127.*\n",       3, 5,
+         "'authorizedAddresses' is not an option of lmtpservers"                                                             },
+        {"SMTP only greeting",    L "smtpGreeting: x\n",                  3, 5,
+         "'smtpGreeting' is not an option of lmtpservers"                                                                    },
+        {"SMTP only later",       L "auth: {}\n",                         3, 5, "'auth' is not an option of lmtpservers"     },
+        {"LMTP only",             S "lmtpGreeting: x\n",                  3, 5,
+         "'lmtpGreeting' is not an option of smtpservers"                                                                    },
+        {"key is a list",         "? [a]\n: 1\n",                         1, 3, "a key must be a single word"                },
+    };
+    for (size_t i = 0; i < ROWS(cases); i++)
+        expect_error(&cases[i]);
+}
+
+Test(conf_error, types) {
+    static const struct error_case cases[] = {
+        {"file is a list",            "- a\n",                                         1, 1,  "the file must be a map of keys and values"},
+        {"file is a word",            "hello\n",                                       1, 1,  "the file must be a map of keys and values"},
+        {"section is a word",         "engine: 5\n",                                   1, 9,  "engine must be a map of keys and values"  },
+        {"section is a list",         "log: [a]\n",                                    1, 6,  "log must be a map of keys and values"     },
+        {"servers is a map",          "smtpservers: {a: b}\n",                         1, 14, "smtpservers must be a list of maps"       },
+        {"server is a word",          "smtpservers: [a]\n",                            1, 15,
+         "a server must be a map of keys and values"                                                                                     },
+        {"number is a list",          "engine: {workers: [1]}\n",                      1, 19,
+         "workers must be a single value, not a list"                                                                                    },
+        {"number is a map",           "engine: {workers: {}}\n",                       1, 19,
+         "workers must be a single value, not a map"                                                                                     },
+        {"no value",                  "engine:\n  workers:\n",                         2, 11, "workers has no value"                     },
+        {"null",                      "engine: {workers: null}\n",                     1, 19, "workers has no value"                     },
+        {"not a number",              S "maxErrors: ten\n",                            3, 16,
+         "maxErrors must be a whole number, not 'ten'"                                                                                   },
+        {"not a number nor a word",   "engine: {workers: all}\n",                      1, 19,
+         "workers must be a whole number, or auto, not 'all'"                                                                            },
+        {"not a size",                S "maxMessageSize: 10KB\n",                      3, 21,
+         "maxMessageSize must be a size such as 64K or 10M, or unlimited, not '10KB'"                                                    },
+        {"not a duration",            S "dataTimeout: 5M\n",                           3, 18,
+         "dataTimeout must be a duration such as 300s or 5m, not '5M'"                                                                   },
+        {"fraction of a millisecond", S "dataTimeout: 100us\n",                        3, 18,
+         "dataTimeout must be a whole number of milliseconds"                                                                            },
+        {"not a boolean",             S "smtpUtf8: maybe\n",                           3, 15,
+         "smtpUtf8 must be true or false, not 'maybe'"                                                                                   },
+        {"not a word of the table",   "log: {level: loud}\n",                          1, 14,
+         "level must be one of error, warn, info, debug, not 'loud'"                                                                     },
+        {"batchWait",                 "engine: {batchWait: soon}\n",                   1, 21,
+         "batchWait must be a duration such as 300s or 5m, or off, auto, not 'soon'"                                                     },
+        {"domain",                    "domains: [a.example, b_c]\n",                   1, 22, "'b_c' is not a domain name"               },
+        {"domain with a dot behind",  "domains: a.example.\n",                         1, 10,
+         "'a.example.' is not a domain name"                                                                                             },
+        {"domain that is an address", "domains: [192.0.2.1]\n",                        1, 11,
+         "'192.0.2.1' is not a domain name"                                                                                              },
+        {"domains is a map",          "domains: {a: b}\n",                             1, 10, "domains must be a list, not a map"        },
+        {"default domain",            "defaultDomain: -a\n",                           1, 16,
+         "defaultDomain must be a host name, not '-a'"                                                                                   },
+        {"hello name",                S "helloName: a..b\n",                           3, 16,
+         "helloName must be auto or a host name, not 'a..b'"                                                                             },
+        {"greeting with controls",    S "smtpGreeting: \"a\\tb\"\n",                   3, 19,
+         "smtpGreeting must be printable ASCII"                                                                                          },
+        {"greeting not ASCII",        S "smtpGreeting: \xc3\xa9\n",                    3, 19,
+         "smtpGreeting must be printable ASCII"                                                                                          },
+        {"greeting empty",            S "smtpGreeting: ''\n",                          3, 19, "smtpGreeting must have 1 to 500 octets"   },
+        {"directory with controls",   "spool: {directory: \"a\\nb\"}\n",               1, 20,
+         "directory must be printable UTF-8"                                                                                             },
+        {"NUL",                       "spool: {directory: \"a\\0b\"}\n",               1, 20, "a NUL character is not allowed"           },
+        {"feature",                   S "disabledFeatures: [DSN]\n",                   3, 24,
+         "disabledFeatures may hold PIPELINING, ENHANCEDSTATUSCODES, 8BITMIME, CHUNKING, "
+         "BINARYMIME, LIMITS, not 'DSN'"                                                                                                 },
+        {"network",                   S "authorizedAddresses: [127.*, example.com]\n", 3, 34,
+         "'example.com' is not a network such as 192.0.2.0/24"                                                                           },
+        {"column in characters",      "domains: [\"\xc3\xa9\", b.example]\n",          1, 11,
+         "'?\?' is not a domain name"                                                                                                    },
+    };
+    for (size_t i = 0; i < ROWS(cases); i++)
+        expect_error(&cases[i]);
+}
+
+Test(conf_error, servers) {
+    static const struct error_case cases[] = {
+        {"no port",               S "bind: 127.0.0.1\n",                                                     3, 11,
+         "bind '127.0.0.1' has no port: write ADDRESS:PORT"                                                                                          },
+        {"port",                  S "bind: ['1.2.3.4:25', '1.2.3.4:65536']\n",                               3, 26,
+         "bind '1.2.3.4:65536' has a port that is not 0..65535"                                                                                      },
+        {"host name",             S "bind: mx.example.com:25\n",                                             3, 11,
+         "bind 'mx.example.com:25' is not an address: only numeric ones, [IPv6] in brackets, and "
+         "localhost"                                                                                                                                 },
+        {"no address",            S "bind: []\n",                                                            3, 11, "bind needs at least one address"},
+        {"bound twice",           S "bind: ['1.2.3.4:25', '1.2.3.4:25']\n",                                  3, 26,
+         "bind '1.2.3.4:25' is already used in line 3"                                                                                               },
+        {"bound by another kind", S "bind: '[::1]:24'\n" L "bind: '[0:0::1]:24'\n",                          6, 11,
+         "bind '[0:0::1]:24' is already used in line 3"                                                                                              },
+        {"no chain",              "smtpservers:\n  - bind: 0.0.0.0:25\n",                                    2, 5,
+         "handlerchain is missing; handlerchain: [] means the core handlers only"                                                                    },
+        {"chain is a word",       "lmtpservers: [{handlerchain: x}]\n",                                      1, 30,
+         "handlerchain must be a list; [] means the core handlers only"                                                                              },
+        {"hook",                  "smtpservers:\n  - handlerchain:\n      - MaxRcptHandler: {maxRcpt: 3}\n", 3, 9,
+         "hook 'MaxRcptHandler': hooks are not available in this version"                                                                            },
+        {"hook by name",          "lmtpservers: [{handlerchain: [Foo]}]\n",                                  1, 31,
+         "hook 'Foo': hooks are not available in this version"                                                                                       },
+        {"identity",              S "verifyIdentity: relaxed\n",                                             3, 21,
+         "verifyIdentity other than disabled is not available in this version"                                                                       },
+        {"identity, word",        S "verifyIdentity: loose\n",                                               3, 21,
+         "verifyIdentity must be one of strict, relaxed, disabled, not 'loose'"                                                                      },
+    };
+    for (size_t i = 0; i < ROWS(cases); i++)
+        expect_error(&cases[i]);
+}
+
+Test(conf_error, open_relay) {
+    static const char *const networks[] = {
+        "0.0.0.0/0",
+        "'*'",
+        "::/0",
+        "10.0.0.0/8 1.2.3.4/0.0.0.0",
+        "128.0.0.0/1, 0.0.0.0/1",
+        "['8000::/1', '::/1']",
+        "192.0.0.0/2, 0.0.0.0/2, 64.0.0.0/2, 10.0.0.0/8, 128.0.0.0/2",
+    };
+    static const char *const closed[] = {"0.0.0.0/1", "128.0.0.0/1, 0.0.0.0/2", "::/1, 8000::/2",
+                                         "0.0.0.0/1, 8000::/1", "127.*"};
+    char text[300];
+    struct mx_conf *conf = NULL;
+    for (size_t i = 0; i < ROWS(networks); i++) {
+        snprintf(text, sizeof text, S "authorizedAddresses: %s\n", networks[i]);
+        expect_error(&(struct error_case){
+            networks[i], text, 3, 26,
+            "authorizedAddresses let everybody relay: an open relay does not start without "
+            "engine: {allowOpenRelay: true}"});
+        snprintf(text, sizeof text,
+                 "engine: {allowOpenRelay: true}\n" S "authorizedAddresses: %s\n", networks[i]);
+        cr_expect_eq(mx_conf_parse(text, strlen(text), false, &conf, &report), 0);
+        cr_expect_eq(report.count, 1U);
+        mx_conf_free(conf);
+        mx_conf_report_free(&report);
+    }
+    for (size_t i = 0; i < ROWS(closed); i++) {
+        snprintf(text, sizeof text, S "authorizedAddresses: %s\n", closed[i]);
+        cr_expect_eq(mx_conf_parse(text, strlen(text), false, &conf, &report), 0, "%s", closed[i]);
+        cr_expect_eq(report.count, 0U);
+        mx_conf_free(conf);
+    }
+}
+
+Test(conf_error, yaml) {
+    static const struct error_case cases[] = {
+        {"alias",               "domains: [*a]\n",            1, 11, "aliases (*) are not supported: write the value out"},
+        {"anchor",              "log: {level: &a info}\n",    1, 14,
+         "anchors (&) are not supported: write the value out"                                                            },
+        {"tag",                 "log: {level: !!str info}\n", 1, 14, "tags (!) are not supported"                        },
+        {"directive",           "%YAML 1.1\n---\n",           1, 1,  "directives (%) are not supported"                  },
+        {"later directive",     "---\n...\n%TAG ! x\n---\n",  3, 1,  "directives (%) are not supported"                  },
+        {"two documents",       "log: {}\n---\nlog: {}\n",    2, 1,
+         "only one YAML document is allowed in the file"                                                                 },
+        {"open list",           "domains: [a\n",              2, 1,
+         "YAML syntax: did not find expected ',' or ']', while parsing a flow sequence"                                  },
+        {"tab",                 "log:\n\tlevel: info\n",      2, 1,
+         "YAML syntax: found character that cannot start any token, while scanning for the next "
+         "token"                                                                                                         },
+        {"not UTF-8",           "log: {}\na\xff: 1\n",        2, 2,  "invalid leading UTF-8 octet"                       },
+        {"control character",   "log: {}\n# \x01\n",          2, 3,  "control characters are not allowed"                },
+        {"IPv6 without quotes", S "bind: [::1]:25\n",         3, 12,
+         "YAML syntax: did not find expected node content, while parsing a flow node"                                    },
+    };
+    for (size_t i = 0; i < ROWS(cases); i++)
+        expect_error(&cases[i]);
+}
+
+Test(conf_error, variables) {
+    static const struct error_case cases[] = {
+        {"unset",                   "engine:\n  workers: ${env:MX_TEST_UNSET}\n",       2, 12,
+         "the environment variable MX_TEST_UNSET is not set"                                                                       },
+        {"unset in a list",         "domains: [a.example, '${env:MX_TEST_UNSET}']\n",   1, 22,
+         "the environment variable MX_TEST_UNSET is not set"                                                                       },
+        {"other kind",              S "name: ${sys:x}\n",                               3, 11, "after ${ only env:NAME} is allowed"},
+        {"never closed",            S "name: ${env:MX_TEST_NAME\n",                     3, 11,
+         "after ${ only env:NAME} is allowed"                                                                                      },
+        {"no name",                 S "name: ${env:}\n",                                3, 11, "after ${ only env:NAME} is allowed"},
+        {"bad name",                S "name: ${env:1A}\n",                              3, 11, "after ${ only env:NAME} is allowed"},
+        {"value with a reference",  S "name: ${env:MX_TEST_NESTED}\n",                  3, 11,
+         "after ${ only env:NAME} is allowed"                                                                                      },
+        {"reference put together",  S "name: $${env:MX_TEST_BRACE}\n",                  3, 11,
+         "after ${ only env:NAME} is allowed"                                                                                      },
+        {"value with controls",     S "name: ${env:MX_TEST_CONTROL}\n",                 3, 11,
+         "the environment variable MX_TEST_CONTROL is not printable UTF-8"                                                         },
+        {"value too long",          S "name: ${env:MX_TEST_LONG}${env:MX_TEST_LONG}\n", 3, 11,
+         "longer than 16384 octets with its environment variables"                                                                 },
+        {"value of the wrong type", "engine: {workers: '${env:MX_TEST_NAME}'}\n",       1, 19,
+         "workers must be a whole number, or auto, not 'abc'"                                                                      },
+    };
+    char *huge = calloc(1, 9001);
+    cr_assert_not_null(huge);
+    memset(huge, 'x', 9000);
+    cr_assert_eq(setenv("MX_TEST_NAME", "abc", 1), 0);
+    cr_assert_eq(setenv("MX_TEST_NESTED", "${env:MX_TEST_NAME}", 1), 0);
+    cr_assert_eq(setenv("MX_TEST_BRACE", "{env:MX_TEST_NAME}", 1), 0);
+    cr_assert_eq(setenv("MX_TEST_CONTROL", "a\x1b[31m", 1), 0);
+    cr_assert_eq(setenv("MX_TEST_LONG", huge, 1), 0);
+    for (size_t i = 0; i < ROWS(cases); i++)
+        expect_error(&cases[i]);
+    free(huge);
+}
+
+Test(conf_error, all_problems_are_printed_in_order) {
+    static const char text[] = "users: x\n"
+                               "lmtpservers: [{maxErrors: -1}]\n"
+                               "smtpservers: [{enabled: no, a: b}]\n"
+                               "log: {level: x, queue: 5000}\n";
+    static const char wanted[] =
+        "f:1:1: 'users' is not available in this version\n"
+        "f:2:15: handlerchain is missing; handlerchain: [] means the core handlers only\n"
+        "f:2:27: maxErrors must be between 0 and 2147483647\n"
+        "f:3:29: warning: unknown key 'a' in smtpservers\n"
+        "f:4:14: level must be one of error, warn, info, debug, not 'x'\n"
+        "f:4:24: queue must be a power of two\n";
+    struct mx_conf *conf = NULL;
+    char *printed = NULL;
+    size_t len = 0;
+    cr_expect_eq(mx_conf_parse(text, strlen(text), false, &conf, &report), MX_ECONFIG);
+    FILE *stream = open_memstream(&printed, &len);
+    cr_assert_not_null(stream);
+    mx_conf_report_print(&report, "f", stream);
+    fclose(stream);
+    cr_expect_str_eq(printed, wanted, "%s", printed);
+    free(printed);
+    mx_conf_report_free(&report);
+}
+
+Test(conf_error, limits_that_have_no_effect) {
+    static const char text[] = "engine: {maxConnections: 10}\n" S "connectionLimit: 20\n"
+                               "    connectionLimitPerIP: 30\n";
+    struct mx_conf *conf = NULL;
+    cr_expect_eq(mx_conf_parse(text, strlen(text), false, &conf, &report), 0);
+    cr_assert_eq(report.count, 2U);
+    cr_expect(report.rows[0].is_warning && report.rows[0].line == 4 && report.rows[0].column == 22);
+    cr_expect(report.rows[1].is_warning && report.rows[1].line == 5 && report.rows[1].column == 27);
+    mx_conf_free(conf);
+    mx_conf_report_free(&report);
+}
+
+struct bomb {
+    const char *name, *head, *unit; /* %u in unit: a running number */
+    uint32_t count;
+    const char *message; /* of the first problem */
+};
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void put_unit(FILE *stream, const char *unit, uint32_t number) {
+    for (; *unit; unit++) {
+        if (*unit == '#')
+            fprintf(stream, "%u", number);
+        else
+            putc(*unit, stream);
+    }
+}
+
+static void expect_bounded(const struct bomb *bomb) {
+    char *text = NULL;
+    size_t len = 0;
+    struct mx_conf *conf = NULL;
+    FILE *stream = open_memstream(&text, &len);
+    cr_assert_not_null(stream);
+    fputs(bomb->head, stream);
+    for (uint32_t i = 0; i < bomb->count; i++)
+        put_unit(stream, bomb->unit, i);
+    fclose(stream);
+    double start = seconds();
+    int err = mx_conf_parse(text, len, false, &conf, &report);
+    double taken = seconds() - start;
+    cr_expect_lt(taken, 20.0, "%s: %.1f s", bomb->name, taken);
+    cr_expect_leq(report.count, 1000U, "%s", bomb->name);
+    cr_expect_eq(err, bomb->message ? MX_ECONFIG : 0, "%s: %d", bomb->name, err);
+    if (bomb->message && report.count > 0)
+        cr_expect_eq(strncmp(report.rows[0].text, bomb->message, strlen(bomb->message)), 0,
+                     "%s: %s", bomb->name, report.rows[0].text);
+    mx_conf_free(conf);
+    mx_conf_report_free(&report);
+    free(text);
+}
+
+Test(conf_error, bombs_are_bounded, .timeout = 120) {
+    static const struct bomb bombs[] = {
+        {"deep lists",          "domains: ",               "[",                                         100000,  "nested deeper than 16 levels"    },
+        {"deep maps",           "",                        "{a: ",                                      100000,  "nested deeper than 16 levels"    },
+        {"deep block",          "",                        "- ",                                        100000,  "nested deeper than 16 levels"    },
+        {"aliases",             "domains: &a [x]\nlog: [", "*a, ",                                      50000,   "anchors (&)"                     },
+        {"unknown keys",        "",                        "key#: 1\n",                                 100000,  "unknown key 'key0'"              },
+        {"duplicate keys",      "",                        "log: {}\n",                                 100000,  "duplicate key 'log'"             },
+        {"many domains",        "domains:\n",              "- d#.example\n",                            150000,  NULL                              },
+        {"equal domains",       "domains:\n",              "- d.example\n",                             150000,  NULL                              },
+        {"too many nodes",      "domains:\n",              "- d\n",                                     300000,  "more than 262144 keys and values"},
+        {"too many items",      "domains:\n",              "- d\n",                                     250000,  "domains has 200000 items or more"},
+        {"words of one string", "domains: ",               "d#.example,",                               150000,  NULL                              },
+        {"networks",            S "authorizedAddresses: ", "10.#.*,",                                   256,     NULL                              },
+        {"servers",             "smtpservers:\n",          "- {handlerchain: [], bind: '0.0.0.0:0'}\n", 257,
+         "more than 256 servers"                                                                                                                   },
+        {"addresses",           S "bind: ",                "127.0.0.1:#,",                              65,      "bind has more than 64 addresses" },
+        {"directives",          "",                        "%TAG !#! x\n",                              100000,  "directives (%)"                  },
+        {"long scalar",         "defaultDomain: ",         "xxxxxxxxxxxxxxxx",                          100000,
+         "defaultDomain must be a host name"                                                                                                       },
+        {"long key",            "? ",                      "xxxxxxxxxxxxxxxx",                          100000,  "unknown key 'xxx"                },
+        {"references",          "defaultDomain: ",         "${env:HOME}",                               100000,  "longer than 16384 octets"        },
+        {"blank lines",         "",                        "\n",                                        1000000, NULL                              },
+    };
+    cr_assert_eq(setenv("HOME", "/root", 1), 0);
+    for (size_t i = 0; i < ROWS(bombs); i++)
+        expect_bounded(&bombs[i]);
+}
