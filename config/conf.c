@@ -44,14 +44,6 @@ struct mx_conf_server *mx_conf_add_server(struct mx_conf *conf, bool is_lmtp) {
         return NULL;
     struct mx_conf_server *server = &conf->servers[conf->server_count];
     *server = (struct mx_conf_server){.is_lmtp = is_lmtp};
-    if (is_lmtp) {
-        /* not an option of LMTP, yet every session has a limit: the same as SMTP's default */
-        const struct mx_row *row = mx_schema_find(MX_SECTION_SMTP, MX_SPAN("maxLineLength"));
-        int64_t octets = 0;
-        int err = mx_size_number(mx_span_of(row->value), &octets);
-        assert(err == 0);
-        server->max_line_octets = (uint32_t)octets;
-    }
     if (mx_loader_defaults(conf, is_lmtp ? MX_SECTION_LMTP : MX_SECTION_SMTP, server) < 0)
         return NULL;
     conf->server_count++;

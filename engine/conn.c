@@ -18,8 +18,7 @@ static void free_out(struct mx_worker *worker, struct mx_conn *conn) {
     conn->out = (struct mx_out){0};
 }
 
-/* ---- open
- * ---------------------------------------------------------------------------------------- */
+/* ---- open ---- */
 
 static struct mx_ip ip_of(const struct mx_conn *conn) {
     struct mx_ip ip = {0};
@@ -112,8 +111,7 @@ void mx_conn_on_peername(struct mx_worker *worker, struct mx_conn *conn,
         begin(worker, conn);
 }
 
-/* ---- receive
- * ---------------------------------------------------------------------------------------- */
+/* ---- receive ---- */
 
 void mx_conn_arm_recv(struct mx_worker *worker, struct mx_conn *conn) {
     if (conn->is_recv_armed || conn->is_starved || conn->is_eof)
@@ -157,9 +155,9 @@ void mx_conn_on_cancel(struct mx_worker *worker, struct mx_conn *conn,
 }
 
 static void note_activity(struct mx_worker *worker, struct mx_conn *conn) {
-    if (conn->active_window != worker->window) {
-        conn->active_window = worker->window;
-        worker->active_count++;
+    if (conn->active_window != worker->batch.window) {
+        conn->active_window = worker->batch.window;
+        worker->batch.active++;
     }
     if (mx_session_in_content(&conn->session))
         conn->activity_ms = worker->now_ms;
@@ -227,8 +225,7 @@ void mx_conn_rearm(struct mx_worker *worker, struct mx_conn *conn) {
     mx_conn_arm_recv(worker, conn);
 }
 
-/* ---- close
- * -------------------------------------------------------------------------------------------- */
+/* ---- close ---- */
 
 static void abort_message(struct mx_worker *worker, struct mx_conn *conn) {
     if (!conn->session.is_open)
@@ -262,8 +259,7 @@ static void close_if_idle(struct mx_worker *worker, struct mx_conn *conn) {
     mx_worker_give_conn(worker, conn);
 }
 
-/* ---- send
- * -------------------------------------------------------------------------------------------- */
+/* ---- send ---- */
 
 static void send_more(struct mx_worker *worker, struct mx_conn *conn) {
     conn->is_sending = true;
@@ -308,8 +304,7 @@ void mx_conn_on_send(struct mx_worker *worker, struct mx_conn *conn,
     }
 }
 
-/* ---- the end
- * ------------------------------------------------------------------------------------------ */
+/* ---- the end ---- */
 
 void mx_conn_released(struct mx_worker *worker, struct mx_conn *conn) {
     close_if_idle(worker, conn);

@@ -4,8 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 
-/* ---- replies
- * ----------------------------------------------------------------------------------------- */
+/* ---- replies ---- */
 
 bool mx_conn_has_room(struct mx_worker *worker, struct mx_conn *conn, uint32_t room) {
     if (conn->out.ptr == NULL) {
@@ -38,8 +37,7 @@ static bool make_room(struct mx_worker *worker, struct mx_conn *conn) {
     return mx_conn_has_room(worker, conn, MX_OUT_ROOM_MIN);
 }
 
-/* ---- actions: each returns true to go on, false when the connection waits or closes
- * -------------------- */
+/* ---- actions: each returns true to go on, false when the connection waits or closes ---- */
 
 static bool do_input(struct mx_worker *worker, struct mx_conn *conn) {
     (void)worker, (void)conn;
@@ -191,8 +189,7 @@ static void run(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *
     }
 }
 
-/* ---- input that cannot be stepped yet
- * -------------------------------------------------------------------- */
+/* ---- input that cannot be stepped yet ---- */
 
 /* Append to the backlog. False: no memory, the connection is being closed. */
 static bool keep(struct mx_worker *worker, struct mx_conn *conn, struct mx_span data) {

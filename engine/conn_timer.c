@@ -112,6 +112,6 @@ void mx_conn_drain(struct mx_worker *worker, struct mx_conn *conn) {
     conn->session.is_draining = true;
     bool is_idle = conn->session.state == MX_STATE_COMMAND && conn->wait == MX_WAIT_NOTHING &&
                    !mx_session_in_transaction(&conn->session);
-    if (is_idle)
+    if (is_idle || !conn->service->server->graceful_shutdown)
         mx_conn_farewell(worker, conn, MX_FAREWELL_SHUTDOWN);
 }

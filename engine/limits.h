@@ -34,9 +34,12 @@ enum {
     MX_TIMER_CHECK_MS = 10000,
 
     /* batchWait: auto */
-    MX_BATCH_MIN_CONNS = 8,   /* connections active in the last window before it waits at all */
-    MX_BATCH_MAX_EVENTS = 32, /* most completions it waits for */
-    MX_BATCH_AUTO_US = 150,   /* longest wait (microseconds) */
+    MX_BATCH_MIN_CONNS = 8,    /* connections active in the last window before it waits at all */
+    MX_BATCH_MAX_EVENTS = 32,  /* most completions it waits for */
+    MX_BATCH_AUTO_US = 150,    /* longest wait (microseconds) */
+    MX_BATCH_WINDOW_MS = 8,    /* connections with input within it are active */
+    MX_BATCH_PROBE_EVERY = 16, /* one window of so many runs without waiting, to see */
+    MX_BATCH_NATURAL = 3,      /* receives a turn that come together without waiting: enough */
 
     /* a new connection moves when its worker has this many more than the emptiest one */
     MX_HAND_OVER_MIN = 2,

@@ -33,8 +33,7 @@ void mx_log_deinit(struct mx_log *self) {
     self->ring = NULL;
 }
 
-/* ---- one line
- * ---------------------------------------------------------------------------------------- */
+/* ---- one line ---- */
 
 static void put_raw(struct mx_log_line *line, const char *text, size_t len) {
     size_t room = MX_LOG_LINE_MAX - 2 - line->len; /* "}" and LF always fit */
@@ -135,8 +134,7 @@ void mx_log_begin(struct mx_log_line *line, struct mx_log *log, enum mx_log_seve
     mx_log_str(line, "event", event);
 }
 
-/* ---- the queue
- * ------------------------------------------------------------------------------------------ */
+/* ---- the queue ---- */
 
 static void write_all(int fd, const char *ptr, size_t len) {
     while (len > 0) {

@@ -9,8 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- the kernel
- * ---------------------------------------------------------------------------------- */
+/* ---- the kernel ---- */
 
 static int kernel_enter(struct mx_ring *self, unsigned count, const struct mx_ring_wait *wait) {
     unsigned flags = self->enter_flags;
@@ -59,8 +58,7 @@ const struct mx_ring_io mx_ring_kernel = {
     .getpeername = kernel_getpeername,
 };
 
-/* ---- life
- * ------------------------------------------------------------------------------------------ */
+/* ---- life ---- */
 
 /* liburing fills the index array when it submits; we submit ourselves, so it is filled once. */
 static void fill_sq_array(struct io_uring_sq *sq) {
@@ -130,8 +128,7 @@ void mx_ring_deinit(struct mx_ring *self) {
     io_uring_queue_exit(&self->uring);
 }
 
-/* ---- a ring in plain memory
- * -------------------------------------------------------------------------- */
+/* ---- a ring in plain memory ---- */
 
 struct memory_ring {
     unsigned sq_head, sq_tail, cq_head, cq_tail, sq_flags, cq_overflow;
@@ -174,8 +171,7 @@ void mx_ring_memory_free(struct mx_ring *self) {
     memset(self, 0, sizeof *self);
 }
 
-/* ---- submission
- * ---------------------------------------------------------------------------------------- */
+/* ---- submission ---- */
 
 static int enter(struct mx_ring *self, const struct mx_ring_wait *wait) {
     struct io_uring_sq *sq = &self->uring.sq;

@@ -25,8 +25,7 @@ static int fail(struct mx_server *self, int code, const char *what, int err) {
     return code;
 }
 
-/* ---- limits of the process
- * --------------------------------------------------------------------------- */
+/* ---- limits of the process ---- */
 
 static void set_limits(struct mx_server *self) {
     struct rlimit limit = {0};
@@ -62,8 +61,7 @@ static uint32_t usable_features(const struct mx_server *self) {
     return features;
 }
 
-/* ---- services and workers
- * -------------------------------------------------------------------------------- */
+/* ---- services and workers ---- */
 
 static int init_services(struct mx_server *self) {
     const struct mx_conf *conf = self->conf;
@@ -129,8 +127,7 @@ static int init_workers(struct mx_server *self) {
     return 0;
 }
 
-/* ---- listening sockets
- * --------------------------------------------------------------------------------------- */
+/* ---- listening sockets ---- */
 
 static int open_bind(struct mx_server *self, struct mx_service *service,
                      const struct mx_conf_bind *bind) {
@@ -184,9 +181,7 @@ static int open_listeners(struct mx_server *self) {
     return 0;
 }
 
-/* ---- running
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- running ---- */
 
 static int start_workers(struct mx_server *self) {
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
@@ -323,6 +318,7 @@ static void sum_up(struct mx_server *self, struct mx_server_totals *totals) {
         MX_ENGINE_COUNTERS(ADD_ENGINE)
 #undef ADD_PROTO
 #undef ADD_ENGINE
+        totals->served[i] = worker->session_seq;
         if (worker->first_ms != 0 && worker->first_ms < first)
             first = worker->first_ms;
         if (worker->last_ms > last)

@@ -41,8 +41,9 @@ struct mx_server_totals {
     double seconds;     /* first connection to last message */
     double cpu_seconds; /* user + system of the process while it served */
     uint32_t worker_count;
-    double waited[MX_WORKERS_MAX];  /* share of `seconds` each worker slept */
-    double delayed[MX_WORKERS_MAX]; /* share it was ready to run but had no CPU */
+    double waited[MX_WORKERS_MAX];   /* share of `seconds` each worker slept */
+    double delayed[MX_WORKERS_MAX];  /* share it was ready to run but had no CPU */
+    uint32_t served[MX_WORKERS_MAX]; /* connections of each worker */
 };
 
 /* Set up, run until SIGTERM/SIGINT has drained it, and fill *totals. Returns an exit code; errors

@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { RECV_GROUP = 1, BATCH_WINDOW_MS = 8 };
+enum { RECV_GROUP = 1 };
 
-/* ---- slots
- * ------------------------------------------------------------------------------------------ */
+/* ---- slots ---- */
 
 struct mx_conn *mx_worker_take_conn(struct mx_worker *self) {
     uint32_t slot = self->free_head;
@@ -42,8 +41,7 @@ void mx_worker_give_conn(struct mx_worker *self, struct mx_conn *conn) {
     mx_listener_on_room(self);
 }
 
-/* ---- lists of the turn
- * --------------------------------------------------------------------------------- */
+/* ---- lists of the turn ---- */
 
 void mx_worker_mark_dirty(struct mx_worker *self, struct mx_conn *conn) {
     if (conn->is_dirty)
@@ -89,8 +87,7 @@ static void wake_starved(struct mx_worker *self) {
     }
 }
 
-/* ---- completions
- * ------------------------------------------------------------------------------------------ */
+/* ---- completions ---- */
 
 typedef void conn_fn(struct mx_worker *, struct mx_conn *, const struct io_uring_cqe *);
 
@@ -159,29 +156,42 @@ static void dispatch(struct mx_worker *self, const struct io_uring_cqe *cqe) {
         mx_conn_released(self, conn);
 }
 
-/* ---- how long to wait
- * ---------------------------------------------------------------------------------------- */
+/* ---- how long to wait ---- */
 
+/* A window ends: was it worth waiting for batches? Every so often one window runs without waiting
+ * and shows how many completions come together by themselves. */
 static void roll_window(struct mx_worker *self) {
-    if (self->now_ms - self->window_ms < BATCH_WINDOW_MS)
+    struct mx_batch *batch = &self->batch;
+    if (self->now_ms - batch->window_ms < MX_BATCH_WINDOW_MS)
         return;
-    self->window_ms = self->now_ms;
-    self->active_last = self->active_count;
-    self->active_count = 0;
-    self->window++;
+    if (batch->window % MX_BATCH_PROBE_EVERY == 0) {
+        uint64_t receives = self->counters.receives - batch->receives;
+        uint64_t turns = self->counters.turns - batch->turns;
+        batch->is_worth_it = receives < turns * MX_BATCH_NATURAL;
+    }
+    batch->receives = self->counters.receives;
+    batch->turns = self->counters.turns;
+    batch->window_ms = self->now_ms;
+    batch->window++;
+    batch->active_last = batch->active;
+    batch->active = 0;
 }
 
-/* batchWait: with enough connections at work, waiting a little for several completions costs each
- * of them less than it saves in wake-ups; with few it would only add latency. */
+/* batchWait: with enough connections at work that come one by one, waiting a little for several
+ * costs each of them less than it saves in wake-ups. With few connections it would only add
+ * latency; when batches form by themselves it would only leave the CPU idle. */
 static void want_batch(struct mx_worker *self, struct mx_ring_wait *wait) {
+    const struct mx_batch *batch = &self->batch;
     int32_t setting = self->fleet->conf->engine.batch_wait_us;
-    uint32_t active =
-        self->active_count > self->active_last ? self->active_count : self->active_last;
-    bool is_possible = self->ring.features & MX_RING_MIN_WAIT;
-    if (setting == MX_BATCH_WAIT_OFF || !is_possible || active < MX_BATCH_MIN_CONNS)
+    uint32_t active = batch->active > batch->active_last ? batch->active : batch->active_last;
+    bool is_probe = batch->window % MX_BATCH_PROBE_EVERY == 0;
+    if (setting == MX_BATCH_WAIT_OFF || !(self->ring.features & MX_RING_MIN_WAIT) ||
+        active < MX_BATCH_MIN_CONNS)
+        return;
+    if (setting == MX_BATCH_WAIT_AUTO && (is_probe || !batch->is_worth_it))
         return;
     uint32_t events = active / 2;
-    wait->events = events < MX_BATCH_MAX_EVENTS ? events : MX_BATCH_MAX_EVENTS;
+    wait->events += events < MX_BATCH_MAX_EVENTS ? events - 1 : MX_BATCH_MAX_EVENTS - 1;
     wait->min_wait_us = setting == MX_BATCH_WAIT_AUTO ? MX_BATCH_AUTO_US : (uint32_t)setting;
     self->counters.batch_waits++;
 }
@@ -201,9 +211,7 @@ static struct mx_ring_wait plan_wait(struct mx_worker *self) {
     return wait;
 }
 
-/* ---- the turn
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- the turn ---- */
 
 static void read_clocks(struct mx_worker *self) {
     self->now_ms = self->ring.io->monotonic_ms(&self->ring);
@@ -259,9 +267,7 @@ bool mx_worker_is_done(const struct mx_worker *self) {
     return self->is_stopping || (self->drain_deadline_ms != 0 && is_empty);
 }
 
-/* ---- life
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- life ---- */
 
 static void sink_done(void *context, uint64_t owner, int result) {
     struct mx_worker *self = context;
@@ -288,7 +294,7 @@ static void *map(size_t octets) {
 static int init_slots(struct mx_worker *self) {
     self->conns = map(self->conn_capacity * sizeof *self->conns);
     self->free_head = self->dirty_head = MX_NO_SLOT;
-    self->window = 1;
+    self->batch.window = MX_BATCH_PROBE_EVERY; /* begin with a probe */
     return self->conns == NULL ? -ENOMEM : 0;
 }
 

@@ -44,6 +44,16 @@ struct mx_slot_fifo {
     uint32_t head, tail, count;
 };
 
+/* What batchWait: auto knows of the last few milliseconds. */
+struct mx_batch {
+    uint64_t window_ms;       /* begin of the window */
+    uint32_t window;          /* its number */
+    uint32_t active;          /* connections with input in it */
+    uint32_t active_last;     /* ... in the one before */
+    uint64_t receives, turns; /* counters at its begin */
+    bool is_worth_it;         /* completions come one by one */
+};
+
 struct mx_worker {
     struct mx_ring ring;
     struct mx_buf buf;
@@ -64,10 +74,8 @@ struct mx_worker {
     struct mx_slot_fifo starved;
     uint64_t now_ms; /* monotonic, at the begin of the turn */
     uint32_t index;
-    uint32_t session_seq;
-    uint32_t active_count, active_last; /* connections with input in this / the last window */
-    uint64_t window_ms;                 /* begin of the window */
-    uint32_t window;                    /* its number, from 1 */
+    uint32_t session_seq; /* connections served so far */
+    struct mx_batch batch;
     uint32_t sink_wait_count;   /* connections that waited for the sink since it was ready */
     uint64_t drain_deadline_ms; /* 0: not draining */
     bool is_accept_paused, is_stopping;

@@ -225,7 +225,10 @@ static void print_summary(const struct mx_server_totals *totals) {
            totals->engine.connections, totals->seconds, per_message, verdict(totals));
     print_shares("waited", totals->waited, totals->worker_count);
     print_shares("delayed", totals->delayed, totals->worker_count);
-    printf(",\"durability\":\"none\",\"counters\":{");
+    printf(",\"worker_connections\":[");
+    for (uint32_t i = 0; i < totals->worker_count; i++)
+        printf("%s%u", i > 0 ? "," : "", totals->served[i]);
+    printf("],\"durability\":\"none\",\"counters\":{");
     const char *comma = "";
 #define PRINT_PROTO(name, unit, help)                                                              \
     printf("%s\"%s\":%lu", comma, #name, totals->proto.name);                                      \

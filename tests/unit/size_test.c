@@ -47,7 +47,7 @@ Test(size, numbers) {
 
 Test(size, octets) {
     static const struct number_case cases[] = {
-        {"bare takes the unit",       "3",                    0,          3 * 1024           },
+        {"bare takes the unit",       "3",                    0,          3072               },
         {"zero",                      "0",                    0,          0                  },
         {"octets",                    "3B",                   0,          3                  },
         {"kilo",                      "64K",                  0,          65536              },
