@@ -143,15 +143,27 @@ static int open_bind(struct mx_server *self, struct mx_service *service,
     }
     if (err < 0)
         return fail(self, MX_EXIT_CONFIG, bind->text, err);
-    char text[MX_SOCKET_TEXT_MAX];
-    struct mx_log_line line;
-    mx_socket_text(&addr, text);
-    mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "listening");
-    mx_log_str(&line, "proto", service->server->is_lmtp ? "lmtp" : "smtp");
-    mx_log_str(&line, "addr", text);
-    mx_log_str(&line, "name", service->server->name);
-    mx_log_end(&line);
     return 0;
+}
+
+/* One line a listener, once the workers accept. */
+static void log_listeners(struct mx_server *self) {
+    const struct mx_worker *worker = &self->fleet.workers[0];
+    for (uint32_t i = 0; i < worker->listener_count; i++) {
+        const struct mx_listener *listener = &worker->listeners[i];
+        struct sockaddr_storage addr = {0};
+        socklen_t len = sizeof addr;
+        char text[MX_SOCKET_TEXT_MAX];
+        struct mx_log_line line;
+        if (getsockname(listener->fd, (struct sockaddr *)&addr, &len) < 0)
+            continue; /* it was bound a moment ago */
+        mx_socket_text(&addr, text);
+        mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "listening");
+        mx_log_str(&line, "proto", listener->service->server->is_lmtp ? "lmtp" : "smtp");
+        mx_log_str(&line, "addr", text);
+        mx_log_str(&line, "name", listener->service->server->name);
+        mx_log_end(&line);
+    }
 }
 
 static uint32_t count_binds(const struct mx_conf *conf) {
@@ -183,15 +195,6 @@ static int open_listeners(struct mx_server *self) {
 
 /* ---- running ---- */
 
-static int start_workers(struct mx_server *self) {
-    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
-        int err = mx_thread_start(&self->fleet.workers[i]);
-        if (err < 0)
-            return fail(self, MX_EXIT_SYSTEM, "thread", err);
-    }
-    return 0;
-}
-
 static void tell_workers(struct mx_server *self, enum mx_message message) {
     const struct mx_ring_wait submit_only = {0};
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
@@ -205,6 +208,33 @@ static void tell_workers(struct mx_server *self, enum mx_message message) {
     if (err < 0)
         fail(self, MX_EXIT_SYSTEM, "message to the workers", err);
     mx_ring_consume(&self->ring, mx_ring_ready(&self->ring));
+}
+
+/* A worker is ready, or has failed; a message sent earlier would be lost. */
+static bool has_started(const struct mx_worker *worker) {
+    return atomic_load_explicit(&worker->is_ready, memory_order_acquire) ||
+           atomic_load_explicit(&worker->has_ended, memory_order_acquire);
+}
+
+static void await_workers(struct mx_server *self) {
+    const struct timespec moment = {0, 1000000};
+    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
+        while (self->fleet.workers[i].has_thread && !has_started(&self->fleet.workers[i]))
+            nanosleep(&moment, NULL);
+    }
+}
+
+static int start_workers(struct mx_server *self) {
+    int err = 0;
+    for (uint32_t i = 0; i < self->fleet.worker_count && err == 0; i++)
+        err = mx_thread_start(&self->fleet.workers[i]);
+    await_workers(self);
+    if (err < 0) {
+        tell_workers(self, MX_MESSAGE_STOP);
+        return fail(self, MX_EXIT_SYSTEM, "thread", err);
+    }
+    log_listeners(self);
+    return 0;
 }
 
 static void drain_logs(struct mx_server *self) {

@@ -62,8 +62,7 @@ enum mx_action mx_session_grow(struct mx_session *self, uint32_t octets) {
     return mx_session_park(self, MX_ACTION_GROW, on_grown, MX_STATE_COMMAND);
 }
 
-/* ---- replies ------------------------------------------------------------------------------------
- */
+/* ---- replies ---- */
 
 void mx_session_count_reply(struct mx_session *self, char digit) {
     if (digit < '4')
@@ -124,8 +123,7 @@ void mx_session_farewell(struct mx_session *self, enum mx_farewell why, struct m
     mx_session_enter(self, MX_STATE_CLOSED);
 }
 
-/* ---- the transaction
- * ------------------------------------------------------------------------------ */
+/* ---- the transaction ---- */
 
 void mx_session_reset(struct mx_session *self) {
     self->is_abort_due = self->is_open;
@@ -136,8 +134,7 @@ void mx_session_reset(struct mx_session *self) {
     self->data_line_octets = 0;
 }
 
-/* ---- verbs that need no file of their own
- * ----------------------------------------------------------- */
+/* ---- verbs that need no file of their own ---- */
 
 static enum mx_action verb_rset(struct mx_session *self, struct mx_span args, struct mx_out *out) {
     (void)args;
@@ -189,8 +186,7 @@ static enum mx_action unknown(struct mx_session *self, struct mx_span verb, stru
     return MX_ACTION_NONE;
 }
 
-/* ---- the verb table
- * --------------------------------------------------------------------------------- */
+/* ---- the verb table ---- */
 
 /* What a guard looks at. */
 enum fact { HAS_HELO = 1, HAS_SENDER = 2, HAS_RCPT = 4, IS_CHUNKED = 8, IS_BINARY = 16 };
@@ -266,8 +262,7 @@ static enum mx_action run_verb(struct mx_session *self, enum mx_verb verb, struc
     return row->run(self, args, out);
 }
 
-/* ---- faults
- * ------------------------------------------------------------------------------------------ */
+/* ---- faults ---- */
 
 static enum mx_action on_fault_delayed(struct mx_session *self, int result, struct mx_out *out) {
     (void)result, (void)out;
@@ -275,17 +270,19 @@ static enum mx_action on_fault_delayed(struct mx_session *self, int result, stru
     return MX_ACTION_NONE;
 }
 
+bool mx_session_fault_waits(struct mx_session *self, unsigned place) {
+    uint32_t delay_ms = self->conf->faults[place].delay_ms;
+    if (delay_ms == 0 || self->is_fault_done)
+        return false;
+    self->delay_ms = delay_ms;
+    mx_session_park(self, MX_ACTION_DELAY, on_fault_delayed, (enum mx_session_state)self->state);
+    return true;
+}
+
 enum mx_action mx_session_fault(struct mx_session *self, unsigned place, bool *is_handled,
                                 struct mx_out *out) {
-    const struct mx_fault *fault = &self->conf->faults[place];
     *is_handled = true;
-    if (fault->delay_ms > 0 && !self->is_fault_done) {
-        self->delay_ms = fault->delay_ms;
-        return mx_session_park(self, MX_ACTION_DELAY, on_fault_delayed,
-                               (enum mx_session_state)self->state);
-    }
-    self->is_fault_done = false;
-    switch ((enum mx_fault_kind)fault->kind) {
+    switch ((enum mx_fault_kind)self->conf->faults[place].kind) {
     case MX_FAULT_NONE:
         break;
     case MX_FAULT_SOFT:
@@ -302,8 +299,7 @@ enum mx_action mx_session_fault(struct mx_session *self, unsigned place, bool *i
     return MX_ACTION_NONE;
 }
 
-/* ---- command lines
- * ------------------------------------------------------------------------------------ */
+/* ---- command lines ---- */
 
 static struct mx_span trim(struct mx_span text) {
     while (text.len > 0 && (unsigned char)text.ptr[0] <= 0x20)
@@ -334,6 +330,8 @@ static enum mx_action run_line(struct mx_session *self, struct mx_span line, str
     enum mx_verb verb = known_verb(self, name);
     if (self->conf->faults != NULL) {
         bool is_handled;
+        if (mx_session_fault_waits(self, verb))
+            return MX_ACTION_DELAY;
         enum mx_action action = mx_session_fault(self, verb, &is_handled, out);
         if (is_handled)
             return action;
@@ -343,30 +341,31 @@ static enum mx_action run_line(struct mx_session *self, struct mx_span line, str
     return run_verb(self, verb, args, out);
 }
 
-/* Limits that end a session after a reply. */
-static enum mx_action check_errors(struct mx_session *self, struct mx_out *out) {
+/* What ends a session instead of its next command. */
+static bool is_over(struct mx_session *self, struct mx_out *out) {
     const struct mx_session_conf *conf = self->conf;
-    if (conf->max_errors == 0 || self->error_count < conf->max_errors ||
-        self->state != MX_STATE_COMMAND)
-        return MX_ACTION_NONE;
+    if (self->is_draining) {
+        mx_session_farewell(self, MX_FAREWELL_SHUTDOWN, out);
+        return true;
+    }
+    if (conf->max_errors == 0 || self->error_count < conf->max_errors)
+        return false;
     self->shared->counters.error_limit++;
     say_named(self, out, MX_SPAN("421 4.7.0 "), MX_SPAN(" Too many errors\r\n"));
-    return mx_session_end(self);
+    mx_session_end(self);
+    return true;
 }
 
 static enum mx_action step_command(struct mx_session *self, struct mx_span *in,
                                    struct mx_out *out) {
-    if (self->is_draining) {
-        mx_session_farewell(self, MX_FAREWELL_SHUTDOWN, out);
+    if (is_over(self, out))
         return MX_ACTION_NONE;
-    }
     struct mx_proto_counters *counters = &self->shared->counters;
     struct mx_span before = *in, line;
     bool bare_lf = false;
     int err = mx_line_take(&self->line, in, &line, &bare_lf);
     if (err == MX_EPARTIAL)
         return MX_ACTION_INPUT;
-    uint32_t errors_before = self->error_count;
     enum mx_action action;
     if (err == MX_ELIMIT) {
         counters->line_limit++;
@@ -384,13 +383,10 @@ static enum mx_action step_command(struct mx_session *self, struct mx_span *in,
         self->is_memory_refused = self->is_fault_done = false;
     }
     counters->commands++;
-    if (action == MX_ACTION_NONE && self->error_count != errors_before)
-        action = check_errors(self, out);
     return action;
 }
 
-/* ---- the driver's calls
- * --------------------------------------------------------------------------------- */
+/* ---- the driver's calls ---- */
 
 void mx_session_init(struct mx_session *self, const struct mx_session_conf *conf,
                      struct mx_session_shared *shared, uint32_t id) {
@@ -405,11 +401,13 @@ enum mx_action mx_session_greet(struct mx_session *self, struct mx_out *out) {
     const struct mx_session_conf *conf = self->conf;
     if (conf->faults != NULL) {
         bool is_handled;
-        enum mx_action action = mx_session_fault(self, MX_FAULT_CONNECT, &is_handled, out);
-        if (action == MX_ACTION_DELAY)
-            return action; /* greet is called again after resume */
-        if (is_handled) {
-            mx_session_enter(self, MX_STATE_CLOSED);
+        if (mx_session_fault_waits(self, MX_FAULT_CONNECT))
+            return MX_ACTION_DELAY; /* greet is called again after resume */
+        self->is_fault_done = false;
+        mx_session_fault(self, MX_FAULT_CONNECT, &is_handled, out);
+        if (is_handled) { /* no service: the refusal is the greeting */
+            if (self->state != MX_STATE_CLOSED)
+                mx_session_enter(self, MX_STATE_CLOSED);
             return MX_ACTION_CLOSE;
         }
     }

@@ -162,6 +162,7 @@ struct mx_session {
     bool is_chunked;  /* the transaction uses BDAT */
     bool is_last_chunk;
     bool is_fault_done;     /* the fault's delay of this command is over */
+    bool is_line_stuffed;   /* the current content line began with a dot */
     bool is_memory_refused; /* GROW was refused: the command gets 452 */
     bool is_trace_due;      /* the Received line has not been handed to the sink yet */
     bool is_abort_due;      /* tell the sink to forget the open message */
@@ -175,6 +176,7 @@ struct mx_session {
     uint32_t delay_ms;                 /* public at ACTION_DELAY */
     uint32_t grow_octets;              /* public at ACTION_GROW: least size of the block */
     uint32_t reply_cursor;             /* next recipient of MX_STATE_REPLIES */
+    uint32_t accepted_count;           /* recipients with a 250 of MX_STATE_REPLIES */
     uint32_t data_line_octets;         /* of the current content line, for maxDataLineLength */
     int message_error;                 /* why is_failed: 0, -errno, MX_E* */
     uint64_t received_octets;          /* public: wire octets of the current message */
@@ -200,8 +202,8 @@ MX_MUST_CHECK enum mx_action mx_session_greet(struct mx_session *self, struct mx
 MX_MUST_CHECK enum mx_action mx_session_step(struct mx_session *self, struct mx_span *in,
                                              struct mx_out *out);
 
-/* Give the result of the action that step returned: 0 or a negative error. Needs MX_OUT_ROOM_MIN in
- * *out. Call step next. */
+/* Give the result of the action that step returned: 0 or a negative error. Needs MX_REPLY_LINE_MAX
+ * in *out. Call step next. */
 void mx_session_resume(struct mx_session *self, int result, struct mx_out *out);
 
 /* The server ends the session: writes the 421 line; step returns CLOSE from now on. The driver

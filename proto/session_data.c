@@ -5,12 +5,8 @@
 #include "proto/trace_header.h"
 
 /* Why a message is refused at its end, beside -errno of the sink. */
-enum {
-    TOO_LARGE = MX_ELIMIT,
-    LINE_TOO_LONG = MX_ESYNTAX,
-    FAULT_SOFT = -EAGAIN,
-    FAULT_HARD = -EPERM
-};
+/* Not among the errors a sink can have. */
+enum { TOO_LARGE = -6001, LINE_TOO_LONG = -6002, FAULT_SOFT = -6003, FAULT_HARD = -6004 };
 
 /* The message cannot be stored any more: its octets are read and dropped, the refusal comes at the
  * end, so that the stream stays in step. */
@@ -26,8 +22,7 @@ static void fail(struct mx_session *self, int err) {
         self->shared->counters.data_line_limit++;
 }
 
-/* ---- the Received line
- * -------------------------------------------------------------------------------- */
+/* ---- the Received line ---- */
 
 static struct mx_span only_rcpt(const struct mx_session *self) {
     struct mx_rcpt rcpt = {0};
@@ -65,8 +60,7 @@ static bool has_trace_room(const struct mx_session *self) {
            self->envelope.cap - self->envelope.used >= MX_TRACE_HEADER_MAX;
 }
 
-/* ---- the final reply
- * ----------------------------------------------------------------------------------- */
+/* ---- the final reply ---- */
 
 static struct mx_span refusal_text(const struct mx_session *self, int err) {
     switch (err) {
@@ -104,14 +98,15 @@ static void put_final(struct mx_session *self, int err, struct mx_span rcpt, str
     mx_out_put(out, MX_SPAN("\r\n"));
 }
 
-static void count_message(struct mx_session *self) {
+/* The message was accepted for this many of its recipients. */
+static void count_message(struct mx_session *self, uint32_t accepted_count) {
     struct mx_proto_counters *counters = &self->shared->counters;
-    if (self->message_error < 0) {
+    if (accepted_count == 0) {
         counters->messages_refused++;
         return;
     }
     counters->messages++;
-    counters->recipients += self->envelope.rcpt_count;
+    counters->recipients += accepted_count;
     counters->body_octets += self->stored_octets;
 }
 
@@ -124,12 +119,13 @@ static void count_content(struct mx_session *self) {
 
 /* The message's fate is known (message_error): reply and end the transaction. */
 static enum mx_action put_result(struct mx_session *self, struct mx_out *out) {
-    count_message(self);
     if (self->conf->proto == MX_PROTO_LMTP) {
         self->reply_cursor = self->envelope.rcpts_at;
+        self->accepted_count = 0;
         mx_session_enter(self, MX_STATE_REPLIES);
         return MX_ACTION_NONE;
     }
+    count_message(self, self->message_error < 0 ? 0 : self->envelope.rcpt_count);
     put_final(self, self->message_error, (struct mx_span){0}, out);
     mx_session_reset(self);
     mx_session_enter(self, MX_STATE_COMMAND);
@@ -143,12 +139,14 @@ enum mx_action mx_session_step_replies(struct mx_session *self, struct mx_span *
     struct mx_rcpt rcpt;
     while (mx_out_room(out) >= MX_REPLY_LINE_MAX) {
         if (!mx_envelope_rcpt_next(&self->envelope, &self->reply_cursor, &rcpt)) {
+            count_message(self, self->accepted_count);
             mx_session_reset(self);
             mx_session_enter(self, MX_STATE_COMMAND);
             return MX_ACTION_NONE;
         }
-        put_final(self, self->message_error < 0 ? self->message_error : rcpt.result, rcpt.address,
-                  out);
+        int err = self->message_error < 0 ? self->message_error : rcpt.result;
+        self->accepted_count += err == 0;
+        put_final(self, err, rcpt.address, out);
     }
     return MX_ACTION_OUTPUT;
 }
@@ -163,13 +161,17 @@ static enum mx_action on_committed(struct mx_session *self, int result, struct m
 /* All content is here. */
 static enum mx_action finish(struct mx_session *self, struct mx_out *out) {
     if (self->conf->faults != NULL) {
+        bool is_handled = false;
+        if (mx_session_fault_waits(self, MX_FAULT_DOT))
+            return MX_ACTION_DELAY;
+        self->is_fault_done = false;
         enum mx_fault_kind kind = (enum mx_fault_kind)self->conf->faults[MX_FAULT_DOT].kind;
         if (kind == MX_FAULT_SOFT || kind == MX_FAULT_HARD)
             fail(self, kind == MX_FAULT_SOFT ? FAULT_SOFT : FAULT_HARD);
-        bool is_handled;
-        enum mx_action action = mx_session_fault(self, MX_FAULT_DOT, &is_handled, out);
+        else
+            mx_session_fault(self, MX_FAULT_DOT, &is_handled, out);
         if (is_handled)
-            return action;
+            return MX_ACTION_NONE;
     }
     if (self->is_failed)
         return put_result(self, out);
@@ -177,8 +179,7 @@ static enum mx_action finish(struct mx_session *self, struct mx_out *out) {
                            (enum mx_session_state)self->state);
 }
 
-/* ---- content to the sink
- * ------------------------------------------------------------------------------- */
+/* ---- content to the sink ---- */
 
 static enum mx_action content_done(struct mx_session *self, struct mx_out *out);
 
@@ -208,24 +209,25 @@ static uint32_t first_slices(struct mx_session *self) {
     return 1;
 }
 
-/* maxDataLineLength: the longest line of the stream, its end not counted. */
+/* maxDataLineLength: neither the line's end nor a stuffing dot counts (RFC 5321 4.5.3.1.6). */
 static void check_line_lengths(struct mx_session *self, struct mx_span wire) {
-    uint32_t limit = self->conf->max_data_line_octets;
+    bool is_data = self->state == MX_STATE_DATA;
     while (wire.len > 0 && !self->is_failed) {
+        if (self->data_line_octets == 0)
+            self->is_line_stuffed = is_data && wire.ptr[0] == '.';
         const char *lf = memchr(wire.ptr, '\n', wire.len);
         size_t len = lf != NULL ? (size_t)(lf - wire.ptr) : wire.len;
         uint64_t line = self->data_line_octets + (uint64_t)len;
         /* the CR before the LF is not counted; it may be the last octet of the span */
-        if (line > (uint64_t)limit + 1)
+        uint64_t limit = self->conf->max_data_line_octets + UINT64_C(1) + self->is_line_stuffed;
+        if (line > limit)
             fail(self, LINE_TOO_LONG);
         self->data_line_octets = lf != NULL ? 0 : (uint32_t)line;
         wire = mx_span_skip(wire, lf != NULL ? len + 1 : len);
     }
 }
 
-/* ---- DATA
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- DATA ---- */
 
 static enum mx_action content_done(struct mx_session *self, struct mx_out *out) {
     if (self->state == MX_STATE_CHUNK)
@@ -322,8 +324,7 @@ enum mx_action mx_session_data(struct mx_session *self, struct mx_span args, str
     return mx_session_ask_hook(self, MX_HOOK_DATA, on_data_hook, out);
 }
 
-/* ---- BDAT (RFC 3030 2)
- * -------------------------------------------------------------------------------------- */
+/* ---- BDAT (RFC 3030 2) ---- */
 
 static enum mx_action chunk_end(struct mx_session *self, struct mx_out *out) {
     static const struct mx_span refusals[] = {

@@ -41,8 +41,12 @@ enum mx_action mx_session_refuse(struct mx_session *self, struct mx_out *out);
 /* Forget sender, recipients and message; the sink is told when one was open. */
 void mx_session_reset(struct mx_session *self);
 
-/* Run the fault row of this place (a verb or MX_FAULT_*); conf->faults is not NULL. *is_handled:
- * the row took the place of the command's own work. */
+/* Is there a delay at this place (a verb or MX_FAULT_*) that is not over? Then the session is
+ * parked on MX_ACTION_DELAY. conf->faults is not NULL, here and below. */
+bool mx_session_fault_waits(struct mx_session *self, unsigned place);
+
+/* Do what the fault row of this place wants. *is_handled: it took the place of the command's own
+ * work. */
 enum mx_action mx_session_fault(struct mx_session *self, unsigned place, bool *is_handled,
                                 struct mx_out *out);
 

@@ -53,8 +53,7 @@ static int parse_address(const struct mx_session *self, struct mx_span text, str
     return 0;
 }
 
-/* ---- MAIL
- * ------------------------------------------------------------------------------------------- */
+/* ---- MAIL ---- */
 
 static const struct {
     struct mx_span name;
@@ -168,8 +167,7 @@ enum mx_action mx_session_mail(struct mx_session *self, struct mx_span args, str
     return mx_session_ask_hook(self, MX_HOOK_MAIL, on_mail_hook, out);
 }
 
-/* ---- RCPT
- * ------------------------------------------------------------------------------------------- */
+/* ---- RCPT ---- */
 
 static enum mx_action refuse_option(struct mx_session *self, struct mx_span key,
                                     struct mx_out *out) {
