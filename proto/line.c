@@ -10,8 +10,9 @@ static bool is_too_long(const struct mx_line *self, struct mx_span seen) {
     return seen.len > (size_t)self->limit + 1 || seen.ptr[seen.len - 1] != '\r';
 }
 
-static int wait_for_more(struct mx_line *self, struct mx_span *in) {
+static int wait_for_more(struct mx_line *self, struct mx_span *in, struct mx_span *line) {
     if (is_too_long(self, *in)) {
+        *line = *in;
         self->scanned = 0;
         self->is_discarding = true;
         *in = mx_span_skip(*in, in->len);
@@ -38,14 +39,12 @@ int mx_line_take(struct mx_line *self, struct mx_span *in, struct mx_span *line,
     }
     const char *lf = memchr(in->ptr + self->scanned, '\n', in->len - self->scanned);
     if (lf == NULL)
-        return wait_for_more(self, in);
+        return wait_for_more(self, in, line);
     struct mx_span text = {in->ptr, (size_t)(lf - in->ptr)};
     *in = mx_span_skip(*in, text.len + 1);
     self->scanned = 0;
     *bare_lf = text.len == 0 || text.ptr[text.len - 1] != '\r';
     text.len -= !*bare_lf;
-    if (text.len > self->limit)
-        return MX_ELIMIT;
     *line = text;
-    return 0;
+    return text.len > self->limit ? MX_ELIMIT : 0;
 }

@@ -24,7 +24,8 @@ static inline void mx_line_init(struct mx_line *self, uint32_t limit) {
  * *bare_lf says that the line ended without CR.
  * MX_EPARTIAL: no complete line; call again with a *in that starts at the same octet and is longer
  * (while a too long line is being dropped, *in was moved to its end: then start with new octets).
- * MX_ELIMIT: the line is longer than the limit. Returned exactly once for such a line, as soon as
- * the limit is passed; what was seen of it is consumed and the rest is dropped by later calls. */
+ * MX_ELIMIT: the line is longer than the limit; *line is what was seen of it. Returned exactly once
+ * for such a line, as soon as the limit is passed; what was seen of it is consumed and the rest is
+ * dropped by later calls. */
 MX_MUST_CHECK int mx_line_take(struct mx_line *self, struct mx_span *in, struct mx_span *line,
                                bool *bare_lf);

@@ -333,6 +333,8 @@ static enum mx_action run_line(struct mx_session *self, struct mx_span line, str
         if (mx_session_fault_waits(self, verb))
             return MX_ACTION_DELAY;
         enum mx_action action = mx_session_fault(self, verb, &is_handled, out);
+        if (is_handled && verb == MX_VERB_BDAT && self->state != MX_STATE_CLOSED)
+            return mx_session_skip_chunk(self, args);
         if (is_handled)
             return action;
     }
@@ -356,12 +358,24 @@ static bool is_over(struct mx_session *self, struct mx_out *out) {
     return true;
 }
 
+/* A line that is refused unread. Behind BDAT come as many octets as it said: reading those as
+ * commands would be smuggling, so the session ends. */
+static enum mx_action refuse_line(struct mx_session *self, struct mx_span line,
+                                  struct mx_span refusal, struct mx_out *out) {
+    mx_session_say(self, out, refusal);
+    while (line.len > 0 && (unsigned char)line.ptr[0] <= 0x20)
+        line = mx_span_skip(line, 1);
+    struct mx_span verb = {line.ptr, line.len < 4 ? line.len : 4};
+    return known_verb(self, verb) == MX_VERB_BDAT ? mx_session_end(self) : MX_ACTION_NONE;
+}
+
 static enum mx_action step_command(struct mx_session *self, struct mx_span *in,
                                    struct mx_out *out) {
     if (is_over(self, out))
         return MX_ACTION_NONE;
     struct mx_proto_counters *counters = &self->shared->counters;
-    struct mx_span before = *in, line;
+    const char *end = in->ptr + in->len;
+    struct mx_span line;
     bool bare_lf = false;
     int err = mx_line_take(&self->line, in, &line, &bare_lf);
     if (err == MX_EPARTIAL)
@@ -369,14 +383,17 @@ static enum mx_action step_command(struct mx_session *self, struct mx_span *in,
     enum mx_action action;
     if (err == MX_ELIMIT) {
         counters->line_limit++;
-        action = SAY(self, out, "500 Line length exceeded. See RFC 2821 #4.5.3.1.");
+        action = refuse_line(self, line,
+                             MX_SPAN("500 Line length exceeded. See RFC 2821 #4.5.3.1.\r\n"), out);
     } else if (bare_lf && self->conf->refuses_bare_lf_commands) {
         counters->bare_lf_commands++;
-        action = SAY(self, out, "500 5.5.2 line delimiter must be CRLF");
+        action = refuse_line(self, line, MX_SPAN("500 5.5.2 line delimiter must be CRLF\r\n"), out);
     } else {
+        const char *line_begin = line.ptr;
         action = run_line(self, line, out);
         if (action == MX_ACTION_GROW || action == MX_ACTION_DELAY) {
-            *in = before; /* the same line runs again after resume */
+            /* the same line runs again after resume */
+            *in = (struct mx_span){line_begin, (size_t)(end - line_begin)};
             return action;
         }
         counters->bare_lf_commands += bare_lf;

@@ -419,6 +419,15 @@ static bool parse_bdat(struct mx_session *self, struct mx_span args) {
     return !mx_param_take(&args, &last);
 }
 
+enum mx_action mx_session_skip_chunk(struct mx_session *self, struct mx_span args) {
+    if (!parse_bdat(self, args))
+        return mx_session_end(self);
+    self->chunk_left = self->chunk_octets;
+    self->chunk_refusal = CHUNK_ANSWERED;
+    mx_session_enter(self, MX_STATE_CHUNK);
+    return MX_ACTION_NONE;
+}
+
 enum mx_action mx_session_bdat(struct mx_session *self, struct mx_span args, struct mx_out *out) {
     if (!parse_bdat(self, args)) {
         /* nobody knows how many octets follow: reading them as commands would be smuggling */

@@ -4,7 +4,8 @@
 
 static void remember(struct mx_session *self, enum mx_verb verb, struct mx_span name) {
     size_t len = name.len < sizeof self->helo_name ? name.len : sizeof self->helo_name;
-    memcpy(self->helo_name, name.ptr, len);
+    if (len > 0)
+        memcpy(self->helo_name, name.ptr, len);
     self->helo_len = (uint8_t)len;
     self->helo_verb = (uint8_t)verb;
 }

@@ -50,6 +50,10 @@ bool mx_session_fault_waits(struct mx_session *self, unsigned place);
 enum mx_action mx_session_fault(struct mx_session *self, unsigned place, bool *is_handled,
                                 struct mx_out *out);
 
+/* A BDAT command has been refused already: read and drop the octets that follow it (RFC 3030 2), or
+ * end the session when its arguments do not say how many they are. */
+enum mx_action mx_session_skip_chunk(struct mx_session *self, struct mx_span args);
+
 /* Reply and close: nothing is read any more. */
 enum mx_action mx_session_end(struct mx_session *self);
 
