@@ -35,17 +35,18 @@ void mx_log_deinit(struct mx_log *self) {
 
 /* ---- one line ---- */
 
+/* What a value may leave of the line: one escape, the closing quote, brace and LF. */
+enum { CLOSING_MAX = 10, KEY_ROOM = 40 };
+
 static void put_raw(struct mx_log_line *line, const char *text, size_t len) {
-    size_t room = MX_LOG_LINE_MAX - 2 - line->len; /* "}" and LF always fit */
-    if (len > room)
-        len = room;
+    assert(len <= MX_LOG_LINE_MAX - line->len);
     memcpy(line->text + line->len, text, len);
     line->len += (uint32_t)len;
 }
 
 static void put_escaped(struct mx_log_line *line, struct mx_span value) {
     static const char hex[] = "0123456789abcdef";
-    for (size_t i = 0; i < value.len && line->len + 8 < MX_LOG_LINE_MAX; i++) {
+    for (size_t i = 0; i < value.len && line->len + CLOSING_MAX <= MX_LOG_LINE_MAX; i++) {
         unsigned char c = (unsigned char)value.ptr[i];
         if (c == '"' || c == '\\') {
             put_raw(line, (char[]){'\\', (char)c}, 2);
@@ -57,8 +58,11 @@ static void put_escaped(struct mx_log_line *line, struct mx_span value) {
     }
 }
 
-static void put_key(struct mx_log_line *line, const char *key) {
+/* False: the line is full, the pair is left out whole. */
+static bool put_key(struct mx_log_line *line, const char *key) {
     bool is_first = line->len == 0;
+    if (line->len + strlen(key) + KEY_ROOM > MX_LOG_LINE_MAX)
+        return false;
     if (line->log->is_json) {
         put_raw(line, is_first ? "{\"" : ",\"", 2);
         put_raw(line, key, strlen(key));
@@ -69,6 +73,7 @@ static void put_key(struct mx_log_line *line, const char *key) {
         put_raw(line, key, strlen(key));
         put_raw(line, "=", 1);
     }
+    return true;
 }
 
 static bool needs_quotes(const struct mx_log_line *line, struct mx_span value) {
@@ -83,9 +88,8 @@ static bool needs_quotes(const struct mx_log_line *line, struct mx_span value) {
 }
 
 void mx_log_text(struct mx_log_line *line, const char *key, struct mx_span value) {
-    if (line->log == NULL)
+    if (line->log == NULL || !put_key(line, key))
         return;
-    put_key(line, key);
     bool quoted = needs_quotes(line, value);
     if (quoted)
         put_raw(line, "\"", 1);
@@ -107,8 +111,8 @@ void mx_log_u64(struct mx_log_line *line, const char *key, uint64_t value) {
         digits[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value > 0);
-    put_key(line, key);
-    put_raw(line, digits + at, sizeof digits - at);
+    if (put_key(line, key))
+        put_raw(line, digits + at, sizeof digits - at);
 }
 
 static void put_time(struct mx_log_line *line) {
