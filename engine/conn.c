@@ -127,7 +127,7 @@ void mx_conn_cancel_recv(struct mx_worker *worker, struct mx_conn *conn) {
         return;
     conn->is_recv_cancelled = true;
     mx_ring_cancel(&worker->ring, mx_worker_op(worker, MX_OP_RECV, conn),
-                   mx_worker_op(worker, MX_OP_CANCEL, conn));
+                   mx_worker_op(worker, MX_OP_CANCEL_RECV, conn));
 }
 
 static void cancel_send(struct mx_worker *worker, struct mx_conn *conn) {
@@ -135,23 +135,29 @@ static void cancel_send(struct mx_worker *worker, struct mx_conn *conn) {
         return;
     conn->is_send_cancelled = true;
     mx_ring_cancel(&worker->ring, mx_worker_op(worker, MX_OP_SEND, conn),
-                   mx_worker_op(worker, MX_OP_CANCEL, conn));
+                   mx_worker_op(worker, MX_OP_CANCEL_SEND, conn));
 }
 
 /* Only failures complete: the operation was between two states. Its own completion may be on its
  * way; else it is asked again. */
-void mx_conn_on_cancel(struct mx_worker *worker, struct mx_conn *conn,
-                       const struct io_uring_cqe *cqe) {
+void mx_conn_on_cancel_recv(struct mx_worker *worker, struct mx_conn *conn,
+                            const struct io_uring_cqe *cqe) {
     (void)cqe;
     worker->counters.cancel_missed++;
-    if (conn->is_recv_armed && conn->is_recv_cancelled) {
-        conn->is_recv_cancelled = false;
-        mx_conn_cancel_recv(worker, conn);
-    }
-    if (conn->is_sending && conn->is_send_cancelled) {
-        conn->is_send_cancelled = false;
-        cancel_send(worker, conn);
-    }
+    if (!conn->is_recv_cancelled)
+        return;
+    conn->is_recv_cancelled = false;
+    mx_conn_cancel_recv(worker, conn);
+}
+
+void mx_conn_on_cancel_send(struct mx_worker *worker, struct mx_conn *conn,
+                            const struct io_uring_cqe *cqe) {
+    (void)cqe;
+    worker->counters.cancel_missed++;
+    if (!conn->is_send_cancelled)
+        return;
+    conn->is_send_cancelled = false;
+    cancel_send(worker, conn);
 }
 
 static void note_activity(struct mx_worker *worker, struct mx_conn *conn) {
@@ -181,9 +187,8 @@ static void on_data(struct mx_worker *worker, struct mx_conn *conn,
 /* The peer has sent everything: what is under way ends, then the connection closes. */
 static void on_eof(struct mx_worker *worker, struct mx_conn *conn) {
     conn->is_eof = true;
-    if (conn->state == MX_CONN_OPEN && conn->wait == MX_WAIT_NOTHING)
-        mx_conn_close(worker, conn, false);
-    else if (conn->state == MX_CONN_LINGER)
+    bool is_idle = conn->state == MX_CONN_OPEN && conn->wait == MX_WAIT_NOTHING;
+    if (is_idle || conn->state == MX_CONN_LINGER)
         mx_conn_close(worker, conn, false);
 }
 
@@ -194,6 +199,7 @@ void mx_conn_on_recv(struct mx_worker *worker, struct mx_conn *conn,
     if (cqe->res > 0) {
         on_data(worker, conn, cqe);
     } else if (cqe->res == 0) {
+        mx_worker_drop_buffer(worker, cqe);
         on_eof(worker, conn);
     } else if (cqe->res == -ENOBUFS) {
         worker->counters.recv_starved++;

@@ -81,8 +81,10 @@ void mx_conn_on_recv(struct mx_worker *worker, struct mx_conn *conn,
                      const struct io_uring_cqe *cqe);
 void mx_conn_on_send(struct mx_worker *worker, struct mx_conn *conn,
                      const struct io_uring_cqe *cqe);
-void mx_conn_on_cancel(struct mx_worker *worker, struct mx_conn *conn,
-                       const struct io_uring_cqe *cqe);
+void mx_conn_on_cancel_recv(struct mx_worker *worker, struct mx_conn *conn,
+                            const struct io_uring_cqe *cqe);
+void mx_conn_on_cancel_send(struct mx_worker *worker, struct mx_conn *conn,
+                            const struct io_uring_cqe *cqe);
 
 /* After any completion of this connection was handled: close it when nothing names it any more. */
 void mx_conn_released(struct mx_worker *worker, struct mx_conn *conn);

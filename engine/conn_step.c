@@ -195,6 +195,7 @@ static void run(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *
 static bool keep(struct mx_worker *worker, struct mx_conn *conn, struct mx_span data) {
     struct mx_conn_block *block = &conn->backlog;
     uint32_t len = mx_conn_block_len(block);
+    assert(data.len > 0);
     if (data.len > block->cap - block->end) {
         uint64_t need = len + (uint64_t)data.len;
         bool is_refused =
@@ -205,11 +206,12 @@ static bool keep(struct mx_worker *worker, struct mx_conn *conn, struct mx_span 
             out_of_memory(worker, conn);
             return false;
         }
-        if (len > 0)
+        if (block->ptr != NULL)
             memcpy(larger, block->ptr + block->begin, len);
         mx_buddy_give(&worker->buddy, block->ptr, block->cap);
         *block = (struct mx_conn_block){larger, got, 0, len};
     }
+    assert(block->ptr != NULL);
     memcpy(block->ptr + block->end, data.ptr, data.len);
     block->end += (uint32_t)data.len;
     return true;
@@ -278,6 +280,7 @@ void mx_conn_continue(struct mx_worker *worker, struct mx_conn *conn) {
 
 void mx_conn_resume(struct mx_worker *worker, struct mx_conn *conn, int result) {
     conn->wait = MX_WAIT_NOTHING;
+    conn->activity_ms = worker->now_ms; /* the client's time begins anew */
     if (!mx_conn_has_room(worker, conn, MX_REPLY_LINE_MAX)) {
         if (conn->out.ptr == NULL || !make_room(worker, conn)) {
             out_of_memory(worker, conn);
@@ -307,6 +310,7 @@ void mx_conn_greet(struct mx_worker *worker, struct mx_conn *conn) {
 
 void mx_conn_committed(struct mx_worker *worker, struct mx_conn *conn, int result) {
     assert(conn->wait == MX_WAIT_COMMIT);
+    conn->session.is_open = false; /* the sink is done with it, whatever becomes of the reply */
     mx_conn_resume(worker, conn, result);
 }
 
@@ -314,5 +318,6 @@ void mx_conn_sink_ready(struct mx_worker *worker, struct mx_conn *conn) {
     if (conn->state != MX_CONN_OPEN || conn->wait != MX_WAIT_SINK)
         return;
     conn->wait = MX_WAIT_NOTHING;
+    conn->activity_ms = worker->now_ms;
     mx_conn_continue(worker, conn);
 }

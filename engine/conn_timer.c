@@ -12,6 +12,11 @@ static uint32_t idle_limit(const struct mx_conn *conn) {
                                                  : server->connection_timeout_ms;
 }
 
+/* It waits for us: that time is not the client's. */
+static bool is_ours(const struct mx_conn *conn) {
+    return conn->wait == MX_WAIT_COMMIT || conn->wait == MX_WAIT_SINK;
+}
+
 void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn) {
     if (conn->state == MX_CONN_LINGER) {
         mx_timer_set(&worker->wheel, &conn->timer, worker->now_ms + MX_LINGER_QUIET_MS);
@@ -28,7 +33,7 @@ void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn) {
      * limit of any phase. */
     uint64_t due = UINT64_MAX;
     uint32_t limit = idle_limit(conn);
-    if (limit > 0)
+    if (limit > 0 && !is_ours(conn))
         due = conn->activity_ms + limit;
     if (server->connection_timeout_ms > 0)
         due = min_u64(due, worker->now_ms + server->connection_timeout_ms);
@@ -56,8 +61,7 @@ static bool is_too_slow(struct mx_worker *worker, struct mx_conn *conn) {
 
 static void on_open_timer(struct mx_worker *worker, struct mx_conn *conn) {
     uint32_t limit = idle_limit(conn);
-    bool is_ours = conn->wait == MX_WAIT_COMMIT || conn->wait == MX_WAIT_SINK;
-    if (limit > 0 && !is_ours && worker->now_ms >= conn->activity_ms + limit) {
+    if (limit > 0 && !is_ours(conn) && worker->now_ms >= conn->activity_ms + limit) {
         worker->counters.timeouts++;
         mx_conn_farewell(worker, conn, MX_FAREWELL_TIMEOUT);
         return;
@@ -80,7 +84,6 @@ static void on_linger_timer(struct mx_worker *worker, struct mx_conn *conn) {
 }
 
 static void on_delay_over(struct mx_worker *worker, struct mx_conn *conn) {
-    conn->activity_ms = worker->now_ms;
     mx_conn_resume(worker, conn, 0);
     if (conn->state == MX_CONN_OPEN)
         mx_conn_set_timer(worker, conn);

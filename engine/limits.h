@@ -13,6 +13,8 @@ enum {
     MX_CONN_RESERVE = 64,
     /* accepting stops when this many of the reserve are in use, and goes on below 95 % */
     MX_ACCEPT_STOP = 32,
+    /* accepting has stopped, for want of descriptors or memory too: when it is tried again (ms) */
+    MX_ACCEPT_RETRY_MS = 250,
 
     /* one reply buffer to begin with; it doubles up to engine.maxUnsent (octets) */
     MX_OUT_FIRST = 4096,

@@ -2,6 +2,7 @@
 #include "engine/limits.h"
 #include "engine/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 
 static void arm(struct mx_worker *self, uint32_t index) {
@@ -21,13 +22,14 @@ void mx_listener_arm_all(struct mx_worker *self) {
 
 void mx_listener_cancel_all(struct mx_worker *self) {
     self->is_accept_paused = true;
+    self->accept_retry_ms = self->now_ms + MX_ACCEPT_RETRY_MS;
     for (uint32_t i = 0; i < self->listener_count; i++) {
         struct mx_listener *listener = &self->listeners[i];
         if (!listener->is_armed || listener->is_cancelled)
             continue;
         listener->is_cancelled = true;
         mx_ring_cancel(&self->ring, mx_op_pack(MX_OP_ACCEPT, 0, i),
-                       mx_op_pack(MX_OP_CANCEL, 0, MX_NO_SLOT));
+                       mx_op_pack(MX_OP_CANCEL_RECV, 0, MX_NO_SLOT));
     }
 }
 
@@ -61,8 +63,8 @@ static struct mx_worker *emptiest(struct mx_worker *self) {
     for (uint32_t i = 0; i < fleet->worker_count; i++) {
         struct mx_worker *other = &fleet->workers[i];
         uint32_t load = open_count(other);
-        bool is_ready = atomic_load_explicit(&other->is_ready, memory_order_acquire);
-        if (is_ready && load < least && load + MX_HAND_OVER_MIN <= mine + 1) {
+        bool is_taking = atomic_load_explicit(&other->is_taking, memory_order_acquire);
+        if (is_taking && load < least && load + MX_HAND_OVER_MIN <= mine + 1) {
             least = load;
             best = other;
         }
@@ -72,7 +74,12 @@ static struct mx_worker *emptiest(struct mx_worker *self) {
 
 static void place(struct mx_worker *self, int fd, uint32_t index) {
     struct mx_worker *target = emptiest(self);
-    atomic_fetch_add_explicit(&target->load, 1, memory_order_relaxed);
+    atomic_fetch_add(&target->load, 1);
+    if (target != self && !atomic_load(&target->is_taking)) { /* it has begun to drain just now */
+        atomic_fetch_sub_explicit(&target->load, 1, memory_order_relaxed);
+        target = self;
+        atomic_fetch_add_explicit(&self->load, 1, memory_order_relaxed);
+    }
     if (target == self) {
         mx_conn_open(self, fd, index);
         return;
@@ -80,6 +87,7 @@ static void place(struct mx_worker *self, int fd, uint32_t index) {
     /* the slot field of our completion names the descriptor, its generation the worker and listener
      */
     uint32_t target_index = (uint32_t)(target - self->fleet->workers);
+    self->passing++;
     mx_ring_pass(&self->ring, mx_ring_fd(&target->ring), fd, mx_op_pack(MX_OP_HANDED, 0, index),
                  mx_op_pack(MX_OP_PASSED, target_index << 8 | index, (uint32_t)fd));
 }
@@ -116,6 +124,8 @@ void mx_listener_on_passed(struct mx_worker *self, const struct io_uring_cqe *cq
     int fd = (int)mx_op_slot(cqe->user_data);
     uint32_t target = mx_op_generation(cqe->user_data) >> 8;
     uint32_t index = mx_op_generation(cqe->user_data) & 0xFF;
+    assert(self->passing > 0);
+    self->passing--;
     if (cqe->res >= 0) {
         self->counters.connections_handed++;
         if (self->ring.is_direct) /* the other ring holds its own reference now */

@@ -173,11 +173,16 @@ void mx_ring_memory_free(struct mx_ring *self) {
 
 /* ---- submission ---- */
 
+static unsigned unsubmitted(const struct mx_ring *self) {
+    const struct io_uring_sq *sq = &self->uring.sq;
+    return sq->sqe_tail - __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE);
+}
+
 static int enter(struct mx_ring *self, const struct mx_ring_wait *wait) {
     struct io_uring_sq *sq = &self->uring.sq;
     __atomic_store_n(sq->ktail, sq->sqe_tail, __ATOMIC_RELEASE);
     /* the kernel may take fewer than it is given: always count from its own head */
-    unsigned count = sq->sqe_tail - __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE);
+    unsigned count = unsubmitted(self);
     self->enter_count++;
     int taken = self->io->enter(self, count, wait);
     if (taken > 0)
@@ -185,26 +190,36 @@ static int enter(struct mx_ring *self, const struct mx_ring_wait *wait) {
     return taken;
 }
 
-int mx_ring_turn(struct mx_ring *self, const struct mx_ring_wait *wait) {
-    int err = enter(self, wait);
+static bool is_fatal(int err) {
     switch (err) {
     case -ETIME:
     case -EINTR:
-    case -EBUSY: /* completions wait in the kernel's overflow list: take those that are there first
-                  */
     case -EAGAIN:
-        return 0;
+    case -EBUSY: /* completions wait in the kernel's overflow list: those that are there go first */
+        return false;
     default:
-        return err < 0 ? err : 0;
+        return err < 0;
     }
+}
+
+int mx_ring_turn(struct mx_ring *self, const struct mx_ring_wait *wait) {
+    int err = enter(self, wait);
+    return is_fatal(err) ? err : 0;
+}
+
+int mx_ring_flush(struct mx_ring *self) {
+    const struct mx_ring_wait submit_only = {0};
+    int err = 0;
+    while (unsubmitted(self) > 0 && !is_fatal(err))
+        err = enter(self, &submit_only);
+    return is_fatal(err) ? err : 0;
 }
 
 static struct io_uring_sqe *take_sqe(struct mx_ring *self) {
     struct io_uring_sq *sq = &self->uring.sq;
-    const struct mx_ring_wait submit_only = {0};
-    while (sq->sqe_tail - __atomic_load_n(sq->khead, __ATOMIC_ACQUIRE) >= sq->ring_entries) {
-        int err = enter(self, &submit_only);
-        assert(err >= 0 || err == -EINTR || err == -EAGAIN || err == -EBUSY);
+    if (unsubmitted(self) == sq->ring_entries) {
+        int err = mx_ring_flush(self);
+        assert(err == 0);
     }
     struct io_uring_sqe *sqe = &sq->sqes[sq->sqe_tail++ & sq->ring_mask];
     memset(sqe, 0, sizeof *sqe);

@@ -110,6 +110,9 @@ void mx_ring_pass(struct mx_ring *self, int ring_fd, int fd, uint64_t target_dat
 /* Submit what was prepared and wait. 0, or -errno that is fatal. */
 MX_MUST_CHECK int mx_ring_turn(struct mx_ring *self, const struct mx_ring_wait *wait);
 
+/* Submit what was prepared, all of it, and do not wait. 0, or -errno that is fatal. */
+MX_MUST_CHECK int mx_ring_flush(struct mx_ring *self);
+
 /* The completions that are there: read with mx_ring_cqe(self, i) for i < count, then consume all.
  */
 static inline unsigned mx_ring_ready(const struct mx_ring *self) {

@@ -20,7 +20,7 @@ static int fail(struct mx_server *self, int code, const char *what, int err) {
     const char *text = mx_err_text(err);
     mx_log_begin(&line, &self->log, MX_SEVERITY_ERROR, "failed");
     mx_log_str(&line, "what", what);
-    mx_log_str(&line, "reason", text != NULL ? text : strerror(-err));
+    mx_log_str(&line, "reason", text != NULL ? text : strerrordesc_np(-err));
     mx_log_end(&line);
     return code;
 }
@@ -35,7 +35,7 @@ static void set_limits(struct mx_server *self) {
         return;
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        mx_log_event(&self->log, MX_SEVERITY_WARN, "nofile", "reason", strerror(errno));
+        mx_log_event(&self->log, MX_SEVERITY_WARN, "nofile", "reason", strerrordesc_np(errno));
     uint64_t reserve = MX_CONN_RESERVE + MX_LISTENERS_MAX + 64;
     uint64_t room = limit.rlim_cur > 2 * reserve ? limit.rlim_cur - reserve : reserve;
     if (wanted <= room)
@@ -63,7 +63,7 @@ static uint32_t usable_features(const struct mx_server *self) {
 
 /* ---- services and workers ---- */
 
-static int init_services(struct mx_server *self) {
+static int new_services(struct mx_server *self) {
     const struct mx_conf *conf = self->conf;
     bool needs_iptable = false;
     self->services = calloc(conf->server_count + 1, sizeof *self->services);
@@ -85,7 +85,7 @@ static int init_services(struct mx_server *self) {
     return 0;
 }
 
-static int init_sinks(struct mx_server *self, struct mx_worker *worker) {
+static int new_sinks(struct mx_server *self, struct mx_worker *worker) {
     worker->service_count = self->service_count;
     worker->sinks = calloc(self->service_count + 1, sizeof *worker->sinks);
     if (worker->sinks == NULL)
@@ -95,7 +95,7 @@ static int init_sinks(struct mx_server *self, struct mx_worker *worker) {
     return 0;
 }
 
-static int init_worker(struct mx_server *self, uint32_t index) {
+static int new_worker(struct mx_server *self, uint32_t index) {
     struct mx_worker *worker = &self->fleet.workers[index];
     uint32_t features = usable_features(self);
     unsigned slots = self->fleet.max_connections + MX_CONN_RESERVE;
@@ -103,12 +103,12 @@ static int init_worker(struct mx_server *self, uint32_t index) {
     if (err == 0)
         err = mx_worker_init(worker, &self->fleet, index);
     if (err == 0)
-        err = init_sinks(self, worker);
+        err = new_sinks(self, worker);
     worker->cpu = mx_thread_cpu(index);
     return err;
 }
 
-static int init_workers(struct mx_server *self) {
+static int new_workers(struct mx_server *self) {
     uint32_t count = self->conf->engine.workers;
     if (count == 0)
         count = mx_thread_cpu_count();
@@ -120,7 +120,7 @@ static int init_workers(struct mx_server *self) {
     memset(self->fleet.workers, 0, count * sizeof *self->fleet.workers);
     for (uint32_t i = 0; i < count; i++) {
         self->fleet.worker_count = i + 1;
-        int err = init_worker(self, i);
+        int err = new_worker(self, i);
         if (err < 0)
             return err;
     }
@@ -173,7 +173,7 @@ static uint32_t count_binds(const struct mx_conf *conf) {
     return count;
 }
 
-static int open_listeners(struct mx_server *self) {
+static int new_listeners(struct mx_server *self) {
     uint32_t count = count_binds(self->conf);
     if (count > MX_LISTENERS_MAX)
         return fail(self, MX_EXIT_CONFIG, "more than 255 listening addresses", -E2BIG);
@@ -196,7 +196,6 @@ static int open_listeners(struct mx_server *self) {
 /* ---- running ---- */
 
 static void tell_workers(struct mx_server *self, enum mx_message message) {
-    const struct mx_ring_wait submit_only = {0};
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
         struct mx_worker *worker = &self->fleet.workers[i];
         if (!atomic_load_explicit(&worker->is_ready, memory_order_acquire))
@@ -204,7 +203,7 @@ static void tell_workers(struct mx_server *self, enum mx_message message) {
         mx_ring_message(&self->ring, mx_ring_fd(&worker->ring), 0,
                         mx_op_pack(MX_OP_MESSAGE, 0, message), mx_op_pack(MX_OP_NONE, 0, i));
     }
-    int err = mx_ring_turn(&self->ring, &submit_only);
+    int err = mx_ring_flush(&self->ring);
     if (err < 0)
         fail(self, MX_EXIT_SYSTEM, "message to the workers", err);
     mx_ring_consume(&self->ring, mx_ring_ready(&self->ring));
@@ -257,7 +256,7 @@ static uint32_t count_done(struct mx_server *self, int *failed) {
 }
 
 static void notify_systemd(const char *state) {
-    const char *path = getenv("NOTIFY_SOCKET");
+    const char *path = secure_getenv("NOTIFY_SOCKET");
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     if (path == NULL || strlen(path) >= sizeof addr.sun_path)
         return;
@@ -273,6 +272,22 @@ static void notify_systemd(const char *state) {
     close(fd);
 }
 
+/* From now on a new client is refused by the kernel and tries the next MX at once. */
+static void stop_listening(struct mx_server *self) {
+    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
+        const struct mx_worker *worker = &self->fleet.workers[i];
+        for (uint32_t l = 0; l < worker->listener_count; l++) {
+            if (shutdown(worker->listeners[l].fd, SHUT_RDWR) < 0)
+                fail(self, MX_EXIT_SYSTEM, "shutdown of a listener", -errno);
+        }
+    }
+}
+
+static void begin_drain(struct mx_server *self) {
+    tell_workers(self, MX_MESSAGE_DRAIN);
+    stop_listening(self);
+}
+
 static void on_signal(struct mx_server *self, int number, unsigned *terms) {
     if (number == SIGHUP) {
         mx_log_event(&self->log, MX_SEVERITY_WARN, "reload", "reason",
@@ -281,14 +296,17 @@ static void on_signal(struct mx_server *self, int number, unsigned *terms) {
     }
     bool is_first = (*terms)++ == 0;
     mx_log_event(&self->log, MX_SEVERITY_INFO, is_first ? "draining" : "stopping", "signal",
-                 strsignal(number));
-    if (is_first)
+                 sigdescr_np(number));
+    if (is_first) {
         notify_systemd("STOPPING=1");
-    tell_workers(self, is_first ? MX_MESSAGE_DRAIN : MX_MESSAGE_STOP);
+        begin_drain(self);
+    } else {
+        tell_workers(self, MX_MESSAGE_STOP);
+    }
 }
 
 static int serve(struct mx_server *self, const sigset_t *signals) {
-    const struct timespec poll = {0, POLL_MS * 1000000};
+    const struct timespec poll = {0, POLL_MS * 1000000L};
     unsigned terms = 0;
     int failed = 0;
     notify_systemd("READY=1");
@@ -299,8 +317,9 @@ static int serve(struct mx_server *self, const sigset_t *signals) {
         drain_logs(self);
         if (failed < 0 && terms < 2) { /* one worker down: the others end in order */
             fail(self, MX_EXIT_SYSTEM, "worker", failed);
+            if (terms == 0)
+                begin_drain(self);
             terms = 2;
-            tell_workers(self, MX_MESSAGE_DRAIN);
         }
     }
     drain_logs(self);
@@ -312,9 +331,9 @@ static int set_up(struct mx_server *self) {
     if (err < 0)
         return fail(self, MX_EXIT_CONFIG, mx_ring_remedy(err), err);
     set_limits(self);
-    err = init_services(self);
+    err = new_services(self);
     if (err == 0)
-        err = init_workers(self);
+        err = new_workers(self);
     if (err == 0)
         err = mx_ring_init(&self->ring, self->features & ~(uint32_t)MX_RING_DIRECT, 0,
                            MAIN_CQ_ENTRIES);
@@ -324,7 +343,7 @@ static int set_up(struct mx_server *self) {
     }
     if (err < 0)
         return fail(self, MX_EXIT_SYSTEM, mx_ring_remedy(err), err);
-    return open_listeners(self);
+    return new_listeners(self);
 }
 
 static double seconds_of(const struct timeval *tv) {
@@ -365,7 +384,7 @@ static void sum_up(struct mx_server *self, struct mx_server_totals *totals) {
     }
 }
 
-static void tear_down(struct mx_server *self) {
+static void free_all(struct mx_server *self) {
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
         struct mx_worker *worker = &self->fleet.workers[i];
         for (uint32_t l = 0; l < worker->listener_count; l++)
@@ -399,7 +418,8 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
     int code = set_up(&self);
     getrusage(RUSAGE_SELF, &self.usage_begin);
     if (code == 0)
@@ -410,6 +430,6 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
     drain_logs(&self);
     sum_up(&self, totals);
     mx_log_event(&self.log, MX_SEVERITY_INFO, "stopped", "result", code == 0 ? "clean" : "error");
-    tear_down(&self);
+    free_all(&self);
     return code;
 }

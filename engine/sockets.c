@@ -1,6 +1,7 @@
 #include "engine/sockets.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -58,13 +59,15 @@ int mx_socket_listen(const struct sockaddr_storage *addr, socklen_t len, int bac
 
 void mx_socket_text(const struct sockaddr_storage *addr, char text[MX_SOCKET_TEXT_MAX]) {
     char ip[INET6_ADDRSTRLEN] = "?";
+    int len;
     if (addr->ss_family == AF_INET6) {
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)addr;
         inet_ntop(AF_INET6, &in6->sin6_addr, ip, sizeof ip);
-        snprintf(text, MX_SOCKET_TEXT_MAX, "[%s]:%u", ip, ntohs(in6->sin6_port));
+        len = snprintf(text, MX_SOCKET_TEXT_MAX, "[%s]:%u", ip, ntohs(in6->sin6_port));
     } else {
         const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)addr;
         inet_ntop(AF_INET, &in->sin_addr, ip, sizeof ip);
-        snprintf(text, MX_SOCKET_TEXT_MAX, "%s:%u", ip, ntohs(in->sin_port));
+        len = snprintf(text, MX_SOCKET_TEXT_MAX, "%s:%u", ip, ntohs(in->sin_port));
     }
+    assert(len > 0 && len < MX_SOCKET_TEXT_MAX);
 }

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,9 +43,8 @@ static uint64_t run_delay_ns(void) {
     close(fd);
     if (n <= 0)
         return 0;
-    char *end = text;
-    strtoull(text, &end, 10);
-    return strtoull(end, NULL, 10);
+    const char *second = strchr(text, ' '); /* the first number is the time it ran */
+    return second != NULL ? strtoull(second, NULL, 10) : 0;
 }
 
 static uint64_t cpu_ns(void) {
@@ -68,6 +68,8 @@ static void *main_of(void *argument) {
         mx_worker_begin(worker);
     while (err == 0 && !mx_worker_is_done(worker))
         err = mx_worker_turn(worker);
+    if (err == 0)
+        err = mx_worker_end(worker);
     worker->error = err;
     worker->cpu_ns = cpu_ns();
     worker->delay_ns = run_delay_ns();
@@ -76,13 +78,13 @@ static void *main_of(void *argument) {
 }
 
 int mx_thread_start(struct mx_worker *worker) {
-    char name[16];
+    char name[16] = ""; /* cut when the number is too long for it */
     int err = pthread_create(&worker->thread, NULL, main_of, worker);
     if (err != 0)
         return -err;
     worker->has_thread = true;
-    snprintf(name, sizeof name, "mxring-%u", worker->index);
-    pthread_setname_np(worker->thread, name);
+    if (snprintf(name, sizeof name, "mxring-%u", worker->index) > 0)
+        pthread_setname_np(worker->thread, name);
     return 0;
 }
 

@@ -89,6 +89,14 @@ static void wake_starved(struct mx_worker *self) {
 
 /* ---- completions ---- */
 
+void mx_worker_drop_buffer(struct mx_worker *self, const struct io_uring_cqe *cqe) {
+    if (!(cqe->flags & IORING_CQE_F_BUFFER))
+        return;
+    uint16_t id = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+    (void)mx_buf_take(&self->buf, id);
+    mx_buf_recycle(&self->buf, id);
+}
+
 typedef void conn_fn(struct mx_worker *, struct mx_conn *, const struct io_uring_cqe *);
 
 static void on_message(struct mx_worker *self, const struct io_uring_cqe *cqe) {
@@ -96,6 +104,7 @@ static void on_message(struct mx_worker *self, const struct io_uring_cqe *cqe) {
     case MX_MESSAGE_DRAIN:
         if (self->drain_deadline_ms != 0)
             break;
+        atomic_store(&self->is_taking, false);
         self->drain_deadline_ms = self->now_ms + self->fleet->conf->engine.drain_timeout_ms;
         mx_listener_cancel_all(self);
         for (uint32_t i = 0; i < self->conn_used; i++)
@@ -107,9 +116,10 @@ static void on_message(struct mx_worker *self, const struct io_uring_cqe *cqe) {
     }
 }
 
-/* A close that fails, or a cancel of a listener that had nothing to cancel. */
+/* A close that fails, a cancel of a listener that had nothing to cancel, or the completion of a
+ * connection that is gone. */
 static void on_failed(struct mx_worker *self, const struct io_uring_cqe *cqe) {
-    (void)cqe;
+    mx_worker_drop_buffer(self, cqe);
     self->counters.stale++;
 }
 
@@ -119,15 +129,16 @@ static const struct {
     void (*other)(struct mx_worker *, const struct io_uring_cqe *);
     bool has_ref;
 } handlers[MX_OP_COUNT] = {
-    [MX_OP_ACCEPT]   = {NULL, mx_listener_on_accept, false},
-    [MX_OP_HANDED]   = {NULL, mx_listener_on_handed, false},
-    [MX_OP_PASSED]   = {NULL, mx_listener_on_passed, false},
-    [MX_OP_PEERNAME] = {mx_conn_on_peername, on_failed, true},
-    [MX_OP_RECV]     = {mx_conn_on_recv, on_failed, true},
-    [MX_OP_SEND]     = {mx_conn_on_send, on_failed, true},
-    [MX_OP_CANCEL]   = {mx_conn_on_cancel, on_failed, false},
-    [MX_OP_CLOSE]    = {NULL, on_failed, false},
-    [MX_OP_MESSAGE]  = {NULL, on_message, false},
+    [MX_OP_ACCEPT]      = {NULL, mx_listener_on_accept, false},
+    [MX_OP_HANDED]      = {NULL, mx_listener_on_handed, false},
+    [MX_OP_PASSED]      = {NULL, mx_listener_on_passed, false},
+    [MX_OP_PEERNAME]    = {mx_conn_on_peername, on_failed, true},
+    [MX_OP_RECV]        = {mx_conn_on_recv, on_failed, true},
+    [MX_OP_SEND]        = {mx_conn_on_send, on_failed, true},
+    [MX_OP_CANCEL_RECV] = {mx_conn_on_cancel_recv, on_failed, false},
+    [MX_OP_CANCEL_SEND] = {mx_conn_on_cancel_send, on_failed, false},
+    [MX_OP_CLOSE]       = {NULL, on_failed, false},
+    [MX_OP_MESSAGE]     = {NULL, on_message, false},
 };
 /* clang-format on */
 
@@ -199,7 +210,8 @@ static void want_batch(struct mx_worker *self, struct mx_ring_wait *wait) {
 static struct mx_ring_wait plan_wait(struct mx_worker *self) {
     struct mx_ring_wait wait = {.events = 1, .timeout_ns = UINT64_MAX};
     uint64_t next_ms = mx_timer_next_ms(&self->wheel, self->now_ms);
-    if (self->drain_deadline_ms != 0 && next_ms > MX_TIMER_TICK_MS)
+    bool is_watching = self->drain_deadline_ms != 0 || self->is_accept_paused;
+    if (is_watching && next_ms > MX_TIMER_TICK_MS)
         next_ms = MX_TIMER_TICK_MS;
     if (next_ms != UINT64_MAX)
         wait.timeout_ns = next_ms * 1000000;
@@ -249,6 +261,8 @@ int mx_worker_turn(struct mx_worker *self) {
     mx_buf_publish(&self->buf);
     wake_starved(self);
     fire_timers(self);
+    if (self->is_accept_paused && self->now_ms >= self->accept_retry_ms)
+        mx_listener_on_room(self);
     end_drain(self);
     for (uint32_t i = 0; i < self->service_count; i++) {
         if (self->sinks[i].class->turn != NULL)
@@ -262,9 +276,16 @@ int mx_worker_turn(struct mx_worker *self) {
     return 0;
 }
 
+/* Who hands a connection over counts it into our load first and asks is_taking then; we say that we
+ * take no more first and look at the load then. So none is sent to a worker that has left, and none
+ * on its way is forgotten. */
 bool mx_worker_is_done(const struct mx_worker *self) {
-    bool is_empty = atomic_load_explicit(&self->load, memory_order_relaxed) == 0;
+    bool is_empty = atomic_load(&self->load) == 0 && self->passing == 0;
     return self->is_stopping || (self->drain_deadline_ms != 0 && is_empty);
+}
+
+int mx_worker_end(struct mx_worker *self) {
+    return mx_ring_flush(&self->ring);
 }
 
 /* ---- life ---- */
@@ -325,6 +346,7 @@ void mx_worker_begin(struct mx_worker *self) {
         self->sinks[i].context = self;
     }
     mx_listener_arm_all(self);
+    atomic_store(&self->is_taking, true);
     atomic_store_explicit(&self->is_ready, true, memory_order_release);
 }
 

@@ -75,9 +75,11 @@ struct mx_worker {
     uint64_t now_ms; /* monotonic, at the begin of the turn */
     uint32_t index;
     uint32_t session_seq; /* connections served so far */
+    uint32_t passing;     /* connections on their way to another worker */
     struct mx_batch batch;
     uint32_t sink_wait_count;   /* connections that waited for the sink since it was ready */
     uint64_t drain_deadline_ms; /* 0: not draining */
+    uint64_t accept_retry_ms;   /* accepting is paused: when to look for room again */
     bool is_accept_paused, is_stopping;
     uint64_t first_ms, last_ms; /* first connection, last message: for the benchmark's verdict */
     uint64_t last_messages;
@@ -86,6 +88,7 @@ struct mx_worker {
     pthread_t thread;
     bool has_thread;
     _Atomic bool is_ready;  /* the ring is enabled and accepting */
+    _Atomic bool is_taking; /* others may hand connections over; see mx_worker_is_done */
     _Atomic bool has_ended; /* the loop is left; error and the times below are final */
     uint64_t cpu_ns;        /* CPU time of the thread */
     uint64_t delay_ns;      /* time it was ready to run but had no CPU */
@@ -106,6 +109,9 @@ void mx_worker_begin(struct mx_worker *self);
 MX_MUST_CHECK int mx_worker_turn(struct mx_worker *self);
 bool mx_worker_is_done(const struct mx_worker *self);
 
+/* Behind the last turn: submit what it has prepared (the last CLOSE). 0, or a fatal -errno. */
+MX_MUST_CHECK int mx_worker_end(struct mx_worker *self);
+
 /* Slots. NULL: all are in use. */
 struct mx_conn *mx_worker_take_conn(struct mx_worker *self);
 void mx_worker_give_conn(struct mx_worker *self, struct mx_conn *conn);
@@ -124,6 +130,8 @@ static inline struct mx_sink *mx_worker_sink(struct mx_worker *self, const struc
 
 /* Put a connection into the list that is flushed at the end of the turn. */
 void mx_worker_mark_dirty(struct mx_worker *self, struct mx_conn *conn);
+/* Give back the receive buffer that a completion without data may have, too. */
+void mx_worker_drop_buffer(struct mx_worker *self, const struct io_uring_cqe *cqe);
 /* Park a receiver that found no buffer. */
 void mx_worker_park(struct mx_worker *self, struct mx_conn *conn);
 
@@ -133,5 +141,6 @@ void mx_listener_on_handed(struct mx_worker *self, const struct io_uring_cqe *cq
 void mx_listener_on_passed(struct mx_worker *self, const struct io_uring_cqe *cqe);
 void mx_listener_arm_all(struct mx_worker *self);
 void mx_listener_cancel_all(struct mx_worker *self);
-/* A connection has ended: accepting may go on. */
+/* Accepting is paused: go on when there is room. Asked when a connection has ended, and again at
+ * accept_retry_ms, since what is short may be another process's or the whole machine's. */
 void mx_listener_on_room(struct mx_worker *self);

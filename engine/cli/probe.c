@@ -35,7 +35,7 @@ int mx_cli_probe(int argc, char **argv) {
     if (uname(&name) == 0)
         printf("kernel %s %s\n", name.sysname, name.release);
     if (err < 0) {
-        printf("io_uring: not usable (%s)\n", strerror(-err));
+        printf("io_uring: not usable (%s)\n", strerrordesc_np(-err));
         fprintf(stderr, "mxring probe: %s\n", mx_ring_remedy(err));
         return MX_EXIT_CONFIG;
     }

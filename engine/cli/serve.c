@@ -16,7 +16,7 @@ static int load(const char *path, struct mx_conf **conf) {
     struct mx_conf_report report = {0};
     int err = mx_conf_load(path, false, conf, &report);
     if (err < 0 && err != MX_ECONFIG)
-        fprintf(stderr, "mxring: %s: %s\n", path, strerror(-err));
+        fprintf(stderr, "mxring: %s: %s\n", path, strerrordesc_np(-err));
     mx_conf_report_print(&report, path, stderr);
     mx_conf_report_free(&report);
     return err;

@@ -239,7 +239,6 @@ static void print_summary(const struct mx_server_totals *totals) {
 #undef PRINT_PROTO
 #undef PRINT_ENGINE
     puts("}}");
-    fflush(stdout);
 }
 
 static int run(struct options *self) {
@@ -247,9 +246,13 @@ static int run(struct options *self) {
         return MX_EXIT_CONFIG;
     struct mx_server_totals totals;
     int code = mx_server_run(self->conf, true, self->has_faults ? self->faults : NULL, &totals);
-    if (code == MX_EXIT_OK)
-        print_summary(&totals);
-    return code;
+    if (code != MX_EXIT_OK)
+        return code;
+    print_summary(&totals);
+    if (fflush(stdout) == 0)
+        return MX_EXIT_OK;
+    fputs("mxring sink: the summary could not be written\n", stderr);
+    return MX_EXIT_DISK;
 }
 
 int mx_cli_sink(int argc, char **argv) {
