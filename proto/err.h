@@ -19,5 +19,5 @@
 enum mx_err { MX_ERR_LIST(MX_ERR_ENUM) };
 #undef MX_ERR_ENUM
 
-/* The text of one of our own codes; NULL for 0, an errno or an unknown number (use strerror). */
+/* The text of one of our own codes; NULL for 0, an errno or an unknown number. */
 const char *mx_err_text(int err);
