@@ -161,10 +161,7 @@ void mx_conn_on_cancel_send(struct mx_worker *worker, struct mx_conn *conn,
 }
 
 static void note_activity(struct mx_worker *worker, struct mx_conn *conn) {
-    if (conn->active_window != worker->batch.window) {
-        conn->active_window = worker->batch.window;
-        worker->batch.active++;
-    }
+    mx_batch_note(&worker->batch, &conn->active_window);
     if (mx_session_in_content(&conn->session))
         conn->activity_ms = worker->now_ms;
 }

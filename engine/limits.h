@@ -35,13 +35,17 @@ enum {
     /* longest time between two looks at a connection's clocks (ms) */
     MX_TIMER_CHECK_MS = 10000,
 
-    /* batchWait: auto */
-    MX_BATCH_MIN_CONNS = 8,    /* connections active in the last window before it waits at all */
-    MX_BATCH_MAX_EVENTS = 32,  /* most completions it waits for */
-    MX_BATCH_AUTO_US = 150,    /* longest wait (microseconds) */
-    MX_BATCH_WINDOW_MS = 8,    /* connections with input within it are active */
-    MX_BATCH_PROBE_EVERY = 16, /* one window of so many runs without waiting, to see */
-    MX_BATCH_NATURAL = 3,      /* receives a turn that come together without waiting: enough */
+    /* batchWait */
+    MX_BATCH_MIN_CONNS = 8,   /* connections active in a window before it waits at all */
+    MX_BATCH_MAX_EVENTS = 32, /* most completions it waits for */
+    MX_BATCH_WINDOW_MS = 8,   /* connections with input within it are active */
+    /* ... auto */
+    MX_BATCH_AUTO_US = 150,   /* longest wait (microseconds) */
+    MX_BATCH_SAMPLE = 64,     /* receives a window needs to be compared */
+    MX_BATCH_PROBE_MIN = 16,  /* windows between two probes: after a change ... */
+    MX_BATCH_PROBE_MAX = 128, /* ... and when nothing changes any more */
+    MX_BATCH_CHANGE = 1075,   /* begin to wait when it saves 5 % (of 1024) ... */
+    MX_BATCH_STAY = 1034,     /* ... and stop when it saves less than 1 % */
 
     /* a new connection moves when its worker has this many more than the emptiest one */
     MX_HAND_OVER_MIN = 2,

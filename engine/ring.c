@@ -45,6 +45,13 @@ static int64_t kernel_wall_s(struct mx_ring *self) {
     return now.tv_sec;
 }
 
+static uint64_t kernel_cpu_ns(struct mx_ring *self) {
+    (void)self;
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+}
+
 static int kernel_getpeername(struct mx_ring *self, int fd, struct sockaddr *addr, socklen_t *len) {
     (void)self;
     return getpeername(fd, addr, len) < 0 ? -errno : 0;
@@ -55,6 +62,7 @@ const struct mx_ring_io mx_ring_kernel = {
     .register_buffers = kernel_register_buffers,
     .monotonic_ms = kernel_monotonic_ms,
     .wall_s = kernel_wall_s,
+    .cpu_ns = kernel_cpu_ns,
     .getpeername = kernel_getpeername,
 };
 

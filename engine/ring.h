@@ -32,6 +32,8 @@ struct mx_ring_io {
     /* Monotonic and wall clock; coarse (a few ms) is enough. */
     uint64_t (*monotonic_ms)(struct mx_ring *self);
     int64_t (*wall_s)(struct mx_ring *self);
+    /* CPU time of the calling thread. A system call. */
+    uint64_t (*cpu_ns)(struct mx_ring *self);
     /* Address of the peer of a normal descriptor. */
     int (*getpeername)(struct mx_ring *self, int fd, struct sockaddr *addr, socklen_t *len);
 };

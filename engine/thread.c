@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static cpu_set_t mask(void) {
@@ -47,12 +46,6 @@ static uint64_t run_delay_ns(void) {
     return second != NULL ? strtoull(second, NULL, 10) : 0;
 }
 
-static uint64_t cpu_ns(void) {
-    struct timespec used;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-    return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
-}
-
 static void *main_of(void *argument) {
     struct mx_worker *worker = argument;
     cpu_set_t set;
@@ -71,7 +64,7 @@ static void *main_of(void *argument) {
     if (err == 0)
         err = mx_worker_end(worker);
     worker->error = err;
-    worker->cpu_ns = cpu_ns();
+    worker->cpu_ns = worker->ring.io->cpu_ns(&worker->ring);
     worker->delay_ns = run_delay_ns();
     atomic_store_explicit(&worker->has_ended, true, memory_order_release);
     return NULL;

@@ -169,41 +169,17 @@ static void dispatch(struct mx_worker *self, const struct io_uring_cqe *cqe) {
 
 /* ---- how long to wait ---- */
 
-/* A window ends: was it worth waiting for batches? Every so often one window runs without waiting
- * and shows how many completions come together by themselves. */
 static void roll_window(struct mx_worker *self) {
-    struct mx_batch *batch = &self->batch;
-    if (self->now_ms - batch->window_ms < MX_BATCH_WINDOW_MS)
-        return;
-    if (batch->window % MX_BATCH_PROBE_EVERY == 0) {
-        uint64_t receives = self->counters.receives - batch->receives;
-        uint64_t turns = self->counters.turns - batch->turns;
-        batch->is_worth_it = receives < turns * MX_BATCH_NATURAL;
-    }
-    batch->receives = self->counters.receives;
-    batch->turns = self->counters.turns;
-    batch->window_ms = self->now_ms;
-    batch->window++;
-    batch->active_last = batch->active;
-    batch->active = 0;
+    if (mx_batch_is_over(&self->batch, self->now_ms))
+        mx_batch_roll(&self->batch, self->now_ms, self->counters.receives,
+                      self->ring.io->cpu_ns(&self->ring));
 }
 
-/* batchWait: with enough connections at work that come one by one, waiting a little for several
- * costs each of them less than it saves in wake-ups. With few connections it would only add
- * latency; when batches form by themselves it would only leave the CPU idle. */
 static void want_batch(struct mx_worker *self, struct mx_ring_wait *wait) {
-    const struct mx_batch *batch = &self->batch;
-    int32_t setting = self->fleet->conf->engine.batch_wait_us;
-    uint32_t active = batch->active > batch->active_last ? batch->active : batch->active_last;
-    bool is_probe = batch->window % MX_BATCH_PROBE_EVERY == 0;
-    if (setting == MX_BATCH_WAIT_OFF || !(self->ring.features & MX_RING_MIN_WAIT) ||
-        active < MX_BATCH_MIN_CONNS)
+    wait->events = mx_batch_events(&self->batch);
+    if (wait->events == 1)
         return;
-    if (setting == MX_BATCH_WAIT_AUTO && (is_probe || !batch->is_worth_it))
-        return;
-    uint32_t events = active / 2;
-    wait->events += events < MX_BATCH_MAX_EVENTS ? events - 1 : MX_BATCH_MAX_EVENTS - 1;
-    wait->min_wait_us = setting == MX_BATCH_WAIT_AUTO ? MX_BATCH_AUTO_US : (uint32_t)setting;
+    wait->min_wait_us = self->batch.wait_us;
     self->counters.batch_waits++;
 }
 
@@ -315,7 +291,6 @@ static void *map(size_t octets) {
 static int init_slots(struct mx_worker *self) {
     self->conns = map(self->conn_capacity * sizeof *self->conns);
     self->free_head = self->dirty_head = MX_NO_SLOT;
-    self->batch.window = MX_BATCH_PROBE_EVERY; /* begin with a probe */
     return self->conns == NULL ? -ENOMEM : 0;
 }
 
@@ -326,6 +301,8 @@ int mx_worker_init(struct mx_worker *self, struct mx_fleet *fleet, uint32_t inde
     self->conn_capacity = fleet->max_connections + MX_CONN_RESERVE;
     read_clocks(self);
     mx_timer_init(&self->wheel, self->now_ms);
+    bool can_wait = self->ring.features & MX_RING_MIN_WAIT;
+    mx_batch_init(&self->batch, can_wait ? conf->batch_wait_us : MX_BATCH_WAIT_OFF, self->now_ms);
     int err = mx_log_init(&self->log, fleet->conf->log.queue_octets,
                           (enum mx_log_severity)fleet->conf->log.level,
                           fleet->conf->log.format == MX_LOG_FORMAT_JSON);

@@ -4,6 +4,7 @@
  * Handlers only prepare; nothing allocates or blocks after start.
  */
 #pragma once
+#include "engine/batch.h"
 #include "engine/buddy.h"
 #include "engine/buf.h"
 #include "engine/conn.h"
@@ -42,16 +43,6 @@ struct mx_fleet {
 /* Doubly ended FIFO of slots. */
 struct mx_slot_fifo {
     uint32_t head, tail, count;
-};
-
-/* What batchWait: auto knows of the last few milliseconds. */
-struct mx_batch {
-    uint64_t window_ms;       /* begin of the window */
-    uint32_t window;          /* its number */
-    uint32_t active;          /* connections with input in it */
-    uint32_t active_last;     /* ... in the one before */
-    uint64_t receives, turns; /* counters at its begin */
-    bool is_worth_it;         /* completions come one by one */
 };
 
 struct mx_worker {

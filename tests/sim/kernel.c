@@ -16,6 +16,7 @@ void sim_kernel_init(struct sim_kernel *self, struct mx_ring *ring, struct sim_t
     self->buf_head = 0;
     self->is_asleep = false;
     self->sleep_until_us = 0;
+    self->cpu_ns = 0;
     memset(self->held, 0, sizeof self->held);
 }
 
@@ -177,6 +178,13 @@ static int64_t sim_wall_s(struct mx_ring *ring) {
     return sim.wall_s + (int64_t)(sim.now_us / 1000000);
 }
 
+/* As fast or slow as the seed likes: batchWait has to change its mind now and then. */
+static uint64_t sim_cpu_ns(struct mx_ring *ring) {
+    struct sim_kernel *self = ring->context;
+    self->cpu_ns += sim_below(8000000);
+    return self->cpu_ns;
+}
+
 static int sim_getpeername(struct mx_ring *ring, int fd, struct sockaddr *addr, socklen_t *len) {
     struct sim_kernel *self = ring->context;
     SIM_CHECK(fd >= 0 && fd < SIM_FDS_MAX && self->table->fds[fd].client >= 0, "getpeername", fd,
@@ -195,5 +203,6 @@ const struct mx_ring_io sim_ring_io = {
     .register_buffers = sim_register_buffers,
     .monotonic_ms = sim_monotonic_ms,
     .wall_s = sim_wall_s,
+    .cpu_ns = sim_cpu_ns,
     .getpeername = sim_getpeername,
 };

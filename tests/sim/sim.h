@@ -182,6 +182,7 @@ struct sim_kernel {
     uint32_t held[4096]; /* completion number that lent the buffer to the engine */
     bool is_asleep;
     uint64_t sleep_until_us;
+    uint64_t cpu_ns;
     uint32_t bad_enters; /* in a row */
 };
 
