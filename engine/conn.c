@@ -95,8 +95,8 @@ void mx_conn_open(struct mx_worker *worker, int fd, uint32_t listener) {
     conn->activity_ms = worker->now_ms;
     uint32_t id = ++worker->session_seq * MX_WORKERS_MAX + worker->index;
     mx_session_init(&conn->session, &service->session_conf, &worker->shared, id);
-    if (worker->first_ms == 0)
-        worker->first_ms = worker->now_ms;
+    if (atomic_load_explicit(&worker->first_ms, memory_order_relaxed) == 0)
+        atomic_store_explicit(&worker->first_ms, worker->now_ms, memory_order_relaxed);
     ask_peername(worker, conn, worker->listeners[listener].family);
     /* only the limit per address has to know it before the greeting */
     if (conn->refs == 0 || service->server->connection_limit_per_ip == 0)

@@ -6,6 +6,11 @@ enum {
 
     MX_LISTENERS_MAX = 255,
 
+    /* connections of the process, whatever maxConnections and RLIMIT_NOFILE say */
+    MX_CONNECTIONS_MAX = 1000000,
+    /* descriptors kept for the process itself beside rings and listening sockets */
+    MX_DESCRIPTORS_OWN = 32,
+
     /* completion queue of a worker (entries); the submission queue has an eighth of it */
     MX_CQ_ENTRIES = 16384,
 

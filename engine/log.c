@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static const char *const severity_names[] = {"error", "warn", "info", "debug"};
+static const char *const severity_names[] = {"error", "warn", "info", "debug", "info"};
 
 int mx_log_init(struct mx_log *self, uint32_t capacity, enum mx_log_severity severity,
                 bool is_json) {

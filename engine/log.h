@@ -11,7 +11,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum mx_log_severity { MX_SEVERITY_ERROR, MX_SEVERITY_WARN, MX_SEVERITY_INFO, MX_SEVERITY_DEBUG };
+/* ALWAYS: written at every log.level, for what others read out of the log (event=listening). */
+enum mx_log_severity {
+    MX_SEVERITY_ERROR,
+    MX_SEVERITY_WARN,
+    MX_SEVERITY_INFO,
+    MX_SEVERITY_DEBUG,
+    MX_SEVERITY_ALWAYS
+};
 
 enum { MX_LOG_LINE_MAX = 2048 }; /* octets; longer lines are cut */
 
@@ -39,7 +46,7 @@ MX_MUST_CHECK int mx_log_init(struct mx_log *self, uint32_t capacity, enum mx_lo
 void mx_log_deinit(struct mx_log *self);
 
 static inline bool mx_log_wants(const struct mx_log *self, enum mx_log_severity severity) {
-    return (uint32_t)severity <= self->severity;
+    return severity == MX_SEVERITY_ALWAYS || (uint32_t)severity <= self->severity;
 }
 
 /* begin, any number of key/value calls, end. event is a literal. */

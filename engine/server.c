@@ -27,27 +27,53 @@ static int fail(struct mx_server *self, int code, const char *what, int err) {
 
 /* ---- limits of the process ---- */
 
-static void set_limits(struct mx_server *self) {
-    struct rlimit limit = {0};
-    uint32_t wanted = self->conf->engine.max_connections;
-    self->fleet.max_connections = wanted;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-        mx_log_event(&self->log, MX_SEVERITY_WARN, "nofile", "reason", strerrordesc_np(errno));
-    uint64_t reserve = MX_CONN_RESERVE + MX_LISTENERS_MAX + 64;
-    uint64_t room = limit.rlim_cur > 2 * reserve ? limit.rlim_cur - reserve : reserve;
-    if (wanted <= room)
-        return;
+static uint32_t count_binds(const struct mx_conf *conf) {
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < conf->server_count; i++)
+        count += conf->servers[i].enabled ? conf->servers[i].bind_count : 0;
+    return count;
+}
+
+static uint32_t count_workers(const struct mx_conf *conf) {
+    uint32_t count = conf->engine.workers > 0 ? conf->engine.workers : mx_thread_cpu_count();
+    return count < MX_WORKERS_MAX ? count : MX_WORKERS_MAX;
+}
+
+/* Descriptors that are no connections: rings, listening sockets, and some for the rest. */
+static uint64_t count_own_descriptors(const struct mx_conf *conf) {
+    return (uint64_t)count_workers(conf) * (count_binds(conf) + 1) + MX_DESCRIPTORS_OWN;
+}
+
+static void log_limit(struct mx_server *self, uint64_t wanted, uint64_t effective) {
     struct mx_log_line line;
-    self->fleet.max_connections = (uint32_t)room;
     mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "limit");
     mx_log_str(&line, "row", "engine.maxConnections");
     mx_log_u64(&line, "wanted", wanted);
-    mx_log_u64(&line, "effective", room);
+    mx_log_u64(&line, "effective", effective);
     mx_log_str(&line, "reason", "RLIMIT_NOFILE");
     mx_log_end(&line);
+}
+
+/* The connections that maxConnections and RLIMIT_NOFILE allow; a table of direct descriptors may
+ * not be larger than the latter either. 0 or -EMFILE. */
+static int set_limits(struct mx_server *self) {
+    struct rlimit limit = {0};
+    uint64_t wanted = self->conf->engine.max_connections;
+    uint64_t own = count_own_descriptors(self->conf) + MX_CONN_RESERVE;
+    if (wanted == 0 || wanted > MX_CONNECTIONS_MAX)
+        wanted = MX_CONNECTIONS_MAX;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        mx_log_event(&self->log, MX_SEVERITY_WARN, "nofile", "reason", strerrordesc_np(errno));
+    if (limit.rlim_cur <= own)
+        return -EMFILE;
+    uint64_t room = limit.rlim_cur - own;
+    if (wanted > room && self->conf->engine.max_connections != 0)
+        log_limit(self, wanted, room);
+    self->fleet.max_connections = (uint32_t)(wanted < room ? wanted : room);
+    return 0;
 }
 
 static uint32_t usable_features(const struct mx_server *self) {
@@ -109,11 +135,7 @@ static int new_worker(struct mx_server *self, uint32_t index) {
 }
 
 static int new_workers(struct mx_server *self) {
-    uint32_t count = self->conf->engine.workers;
-    if (count == 0)
-        count = mx_thread_cpu_count();
-    if (count > MX_WORKERS_MAX)
-        count = MX_WORKERS_MAX;
+    uint32_t count = count_workers(self->conf);
     self->fleet.workers = aligned_alloc(64, count * sizeof *self->fleet.workers);
     if (self->fleet.workers == NULL)
         return -ENOMEM;
@@ -158,19 +180,12 @@ static void log_listeners(struct mx_server *self) {
         if (getsockname(listener->fd, (struct sockaddr *)&addr, &len) < 0)
             continue; /* it was bound a moment ago */
         mx_socket_text(&addr, text);
-        mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "listening");
+        mx_log_begin(&line, &self->log, MX_SEVERITY_ALWAYS, "listening");
         mx_log_str(&line, "proto", listener->service->server->is_lmtp ? "lmtp" : "smtp");
         mx_log_str(&line, "addr", text);
         mx_log_str(&line, "name", listener->service->server->name);
         mx_log_end(&line);
     }
-}
-
-static uint32_t count_binds(const struct mx_conf *conf) {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < conf->server_count; i++)
-        count += conf->servers[i].enabled ? conf->servers[i].bind_count : 0;
-    return count;
 }
 
 static int new_listeners(struct mx_server *self) {
@@ -315,6 +330,7 @@ static int serve(struct mx_server *self, const sigset_t *signals) {
         if (number > 0)
             on_signal(self, number, &terms);
         drain_logs(self);
+        mx_totals_watch(&self->fleet);
         if (failed < 0 && terms < 2) { /* one worker down: the others end in order */
             fail(self, MX_EXIT_SYSTEM, "worker", failed);
             if (terms == 0)
@@ -330,8 +346,9 @@ static int set_up(struct mx_server *self) {
     int err = mx_ring_probe(&self->features);
     if (err < 0)
         return fail(self, MX_EXIT_CONFIG, mx_ring_remedy(err), err);
-    set_limits(self);
-    err = new_services(self);
+    err = set_limits(self);
+    if (err == 0)
+        err = new_services(self);
     if (err == 0)
         err = new_workers(self);
     if (err == 0)
@@ -350,38 +367,13 @@ static double seconds_of(const struct timeval *tv) {
     return (double)tv->tv_sec + (double)tv->tv_usec / 1e6;
 }
 
-static void sum_up(struct mx_server *self, struct mx_server_totals *totals) {
+static void sum_up(struct mx_server *self, struct mx_totals *totals) {
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     totals->cpu_seconds = seconds_of(&usage.ru_utime) + seconds_of(&usage.ru_stime) -
                           seconds_of(&self->usage_begin.ru_utime) -
                           seconds_of(&self->usage_begin.ru_stime);
-    uint64_t first = UINT64_MAX, last = 0;
-    totals->worker_count = self->fleet.worker_count;
-    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
-        struct mx_worker *worker = &self->fleet.workers[i];
-        worker->counters.log_dropped = worker->log.dropped;
-#define ADD_PROTO(name, unit, help)  totals->proto.name += worker->shared.counters.name;
-#define ADD_ENGINE(name, unit, help) totals->engine.name += worker->counters.name;
-        MX_PROTO_COUNTERS(ADD_PROTO)
-        MX_ENGINE_COUNTERS(ADD_ENGINE)
-#undef ADD_PROTO
-#undef ADD_ENGINE
-        totals->served[i] = worker->session_seq;
-        if (worker->first_ms != 0 && worker->first_ms < first)
-            first = worker->first_ms;
-        if (worker->last_ms > last)
-            last = worker->last_ms;
-    }
-    totals->seconds = last > first ? (double)(last - first) / 1e3 : 0;
-    for (uint32_t i = 0; i < self->fleet.worker_count && totals->seconds > 0; i++) {
-        const struct mx_worker *worker = &self->fleet.workers[i];
-        double busy = (double)worker->cpu_ns / 1e9 / totals->seconds;
-        double delayed = (double)worker->delay_ns / 1e9 / totals->seconds;
-        double waited = 1 - busy - delayed;
-        totals->delayed[i] = delayed < 1 ? delayed : 1;
-        totals->waited[i] = waited > 0 ? waited : 0;
-    }
+    mx_totals_sum(&self->fleet, totals);
 }
 
 static void free_all(struct mx_server *self) {
@@ -403,7 +395,7 @@ static void free_all(struct mx_server *self) {
 }
 
 int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_fault *faults,
-                  struct mx_server_totals *totals) {
+                  struct mx_totals *totals) {
     struct mx_server self = {.conf = conf, .accepts_all = accepts_all, .faults = faults};
     self.fleet.conf = conf;
     memset(totals, 0, sizeof *totals);

@@ -3,9 +3,8 @@
 #include "config/conf.h"
 #include "engine/limits.h"
 #include "engine/log.h"
-#include "engine/metrics.h"
+#include "engine/totals.h"
 #include "engine/worker.h"
-#include "proto/counters.h"
 
 #include <sys/resource.h>
 
@@ -34,19 +33,7 @@ struct mx_server {
     struct rusage usage_begin;
 };
 
-/* What happened, summed over the workers; valid after mx_server_run. */
-struct mx_server_totals {
-    struct mx_proto_counters proto;
-    struct mx_engine_counters engine;
-    double seconds;     /* first connection to last message */
-    double cpu_seconds; /* user + system of the process while it served */
-    uint32_t worker_count;
-    double waited[MX_WORKERS_MAX];   /* share of `seconds` each worker slept */
-    double delayed[MX_WORKERS_MAX];  /* share it was ready to run but had no CPU */
-    uint32_t served[MX_WORKERS_MAX]; /* connections of each worker */
-};
-
 /* Set up, run until SIGTERM/SIGINT has drained it, and fill *totals. Returns an exit code; errors
  * are logged. conf outlives the call. */
 MX_MUST_CHECK int mx_server_run(const struct mx_conf *conf, bool accepts_all,
-                                const struct mx_fault *faults, struct mx_server_totals *totals);
+                                const struct mx_fault *faults, struct mx_totals *totals);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 static cpu_set_t mask(void) {
@@ -32,22 +33,35 @@ int mx_thread_cpu(uint32_t index) {
     return -1;
 }
 
-/* Time this thread was ready to run but had no CPU; 0 when the kernel does not say. */
-static uint64_t run_delay_ns(void) {
-    char text[128] = "";
-    int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+/* The second number of schedstat; the first is the CPU time. */
+static uint64_t run_delay_ns(pid_t tid) {
+    char path[64], text[128] = "";
+    if (snprintf(path, sizeof path, "/proc/self/task/%d/schedstat", tid) < 0)
+        return 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return 0;
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
-    if (n <= 0)
-        return 0;
-    const char *second = strchr(text, ' '); /* the first number is the time it ran */
+    const char *second = n > 0 ? strchr(text, ' ') : NULL;
     return second != NULL ? strtoull(second, NULL, 10) : 0;
+}
+
+struct mx_thread_usage mx_thread_usage(const struct mx_worker *worker) {
+    struct mx_thread_usage usage = {.delay_ns = run_delay_ns(worker->tid)};
+    struct timespec used = {0}, now;
+    clockid_t clock;
+    if (pthread_getcpuclockid(worker->thread, &clock) == 0)
+        clock_gettime(clock, &used);
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    usage.cpu_ns = (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
+    usage.time_ms = (uint64_t)now.tv_sec * 1000u + (uint64_t)now.tv_nsec / 1000000u;
+    return usage;
 }
 
 static void *main_of(void *argument) {
     struct mx_worker *worker = argument;
+    worker->tid = gettid();
     cpu_set_t set;
     CPU_ZERO(&set);
     if (worker->cpu >= 0) {
@@ -64,8 +78,7 @@ static void *main_of(void *argument) {
     if (err == 0)
         err = mx_worker_end(worker);
     worker->error = err;
-    worker->cpu_ns = worker->ring.io->cpu_ns(&worker->ring);
-    worker->delay_ns = run_delay_ns();
+    worker->usage_end = mx_thread_usage(worker);
     atomic_store_explicit(&worker->has_ended, true, memory_order_release);
     return NULL;
 }

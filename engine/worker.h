@@ -45,6 +45,13 @@ struct mx_slot_fifo {
     uint32_t head, tail, count;
 };
 
+/* What the scheduler says of a thread at one moment. */
+struct mx_thread_usage {
+    uint64_t time_ms;  /* monotonic */
+    uint64_t cpu_ns;   /* CPU time it has used */
+    uint64_t delay_ns; /* time it was ready to run but had no CPU; 0 when the kernel does not say */
+};
+
 struct mx_worker {
     struct mx_ring ring;
     struct mx_buf buf;
@@ -72,17 +79,20 @@ struct mx_worker {
     uint64_t drain_deadline_ms; /* 0: not draining */
     uint64_t accept_retry_ms;   /* accepting is paused: when to look for room again */
     bool is_accept_paused, is_stopping;
-    uint64_t first_ms, last_ms; /* first connection, last message: for the benchmark's verdict */
+    _Atomic uint64_t first_ms; /* first connection; 0: none yet */
+    uint64_t last_ms;          /* last message */
     uint64_t last_messages;
     int error; /* why the loop ended: 0 or -errno */
     int cpu;   /* pinned to; -1: not */
     pthread_t thread;
+    pid_t tid;
     bool has_thread;
     _Atomic bool is_ready;  /* the ring is enabled and accepting */
     _Atomic bool is_taking; /* others may hand connections over; see mx_worker_is_done */
-    _Atomic bool has_ended; /* the loop is left; error and the times below are final */
-    uint64_t cpu_ns;        /* CPU time of the thread */
-    uint64_t delay_ns;      /* time it was ready to run but had no CPU */
+    _Atomic bool has_ended; /* the loop is left; error and usage_end are final */
+    /* for the benchmark's verdict: soon after the first connection (written by the main thread;
+     * time_ms 0: there was none), and at the end */
+    struct mx_thread_usage usage_begin, usage_end;
     /* On a cache line of its own: read by the others to find the emptiest worker. */
     _Alignas(64) _Atomic uint32_t load;
     char pad[60];

@@ -53,7 +53,7 @@ int mx_cli_serve(int argc, char **argv) {
                 "thrown away, which is what `mxring sink` does.\n",
                 path);
     } else {
-        struct mx_server_totals totals;
+        struct mx_totals totals;
         fprintf(stderr, "mxring: spool.durability is none: accepted mail is THROWN AWAY\n");
         code = mx_server_run(conf, false, NULL, &totals);
     }

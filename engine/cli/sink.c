@@ -13,9 +13,6 @@
 
 enum { ADDRESSES_MAX = 64, BACKLOG = 4096 };
 
-/* A worker that slept less than this share of the time was the limit. */
-static const double server_limit = 0.10;
-
 static int usage(FILE *to) {
     fputs(
         "usage: mxring sink [option]... [ADDR:PORT]...\n"
@@ -200,15 +197,6 @@ static int take_option(struct options *self, int option) {
     }
 }
 
-/* Who was the limit? Only a worker that hardly ever slept says that the server was. */
-static const char *verdict(const struct mx_server_totals *totals) {
-    for (uint32_t i = 0; i < totals->worker_count; i++) {
-        if (totals->seconds > 0 && totals->waited[i] < server_limit)
-            return "server-limited";
-    }
-    return "client-limited";
-}
-
 static void print_shares(const char *name, const double *shares, uint32_t count) {
     printf(",\"%s\":[", name);
     for (uint32_t i = 0; i < count; i++)
@@ -216,13 +204,13 @@ static void print_shares(const char *name, const double *shares, uint32_t count)
     putchar(']');
 }
 
-static void print_summary(const struct mx_server_totals *totals) {
+static void print_summary(const struct mx_totals *totals) {
     uint64_t messages = totals->proto.messages;
     double per_message = messages > 0 ? totals->cpu_seconds * 1e6 / (double)messages : 0;
     printf("{\"messages\":%lu,\"recipients\":%lu,\"bytes\":%lu,\"connections\":%lu,"
            "\"seconds\":%.3f,\"cpu_us_per_message\":%.3f,\"verdict\":\"%s\"",
            messages, totals->proto.recipients, totals->proto.body_octets,
-           totals->engine.connections, totals->seconds, per_message, verdict(totals));
+           totals->engine.connections, totals->seconds, per_message, mx_totals_verdict(totals));
     print_shares("waited", totals->waited, totals->worker_count);
     print_shares("delayed", totals->delayed, totals->worker_count);
     printf(",\"worker_connections\":[");
@@ -244,7 +232,7 @@ static void print_summary(const struct mx_server_totals *totals) {
 static int run(struct options *self) {
     if (add_servers(self) < 0)
         return MX_EXIT_CONFIG;
-    struct mx_server_totals totals;
+    struct mx_totals totals;
     int code = mx_server_run(self->conf, true, self->has_faults ? self->faults : NULL, &totals);
     if (code != MX_EXIT_OK)
         return code;

@@ -166,7 +166,7 @@ static struct mx_conf *make_conf(struct mx_conf_bind *bind) {
 
 int main(void) {
     enum { TOTAL = CLIENTS * ROUNDS * MESSAGES };
-    static struct mx_server_totals totals;
+    static struct mx_totals totals;
     struct mx_conf_bind bind;
     pthread_t clients;
     pick_port();
