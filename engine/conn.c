@@ -39,14 +39,17 @@ static struct mx_ip ip_of(const struct mx_conn *conn) {
 static bool count_in(struct mx_worker *worker, struct mx_conn *conn) {
     struct mx_fleet *fleet = worker->fleet;
     uint32_t open = atomic_fetch_add_explicit(&fleet->connections, 1, memory_order_relaxed);
-    bool fits =
-        open < fleet->max_connections && mx_service_enter(conn->service, &conn->session.peer) == 0;
-    if (fits) {
+    enum mx_service_full full = MX_FULL_PROCESS;
+    if (open < fleet->max_connections)
+        full = mx_service_enter(conn->service, &conn->session.peer);
+    if (full == MX_FULL_NOT) {
         conn->is_counted = true;
         return true;
     }
     atomic_fetch_sub_explicit(&fleet->connections, 1, memory_order_relaxed);
-    worker->counters.connections_refused++;
+    worker->counters.refused_max_connections += full == MX_FULL_PROCESS;
+    worker->counters.refused_connection_limit += full == MX_FULL_SERVICE;
+    worker->counters.refused_connection_limit_per_ip += full == MX_FULL_ADDRESS;
     if (conn->service->session_conf.has_james_texts)
         mx_conn_kill(worker, conn); /* James closes without a word */
     else
@@ -200,30 +203,33 @@ void mx_conn_on_recv(struct mx_worker *worker, struct mx_conn *conn,
         on_eof(worker, conn);
     } else if (cqe->res == -ENOBUFS) {
         worker->counters.recv_starved++;
-        if (!conn->is_recv_cancelled && conn->state <= MX_CONN_LINGER)
-            mx_worker_park(worker, conn);
-        return;
     } else if (cqe->res != -ECANCELED) {
         worker->counters.resets++;
         mx_conn_kill(worker, conn);
     }
     if (conn->is_recv_armed || conn->is_starved)
         return;
-    /* The multishot has ended for a reason of the kernel's (CQ pressure, a race with a pause that
-     * is over): go on unless the receive was meant to end. */
+    /* The multishot has ended for a reason of the kernel's (no buffer, CQ pressure, a race with a
+     * pause that is over): go on unless the receive was meant to end. */
     bool is_wanted = conn->state == MX_CONN_OPEN || conn->state == MX_CONN_LINGER;
     bool is_paused = conn->wait != MX_WAIT_NOTHING && conn->is_recv_cancelled;
     conn->is_recv_cancelled = false;
-    if (is_wanted && !is_paused && !conn->is_eof) {
-        worker->counters.recv_rearmed++;
-        mx_conn_arm_recv(worker, conn);
+    if (!is_wanted || is_paused || conn->is_eof)
+        return;
+    if (cqe->res == -ENOBUFS) {
+        mx_worker_park(worker, conn);
+        return;
     }
+    worker->counters.recv_rearmed++;
+    mx_conn_arm_recv(worker, conn);
 }
 
 void mx_conn_rearm(struct mx_worker *worker, struct mx_conn *conn) {
     assert(!conn->is_starved);
     if (conn->state != MX_CONN_OPEN && conn->state != MX_CONN_LINGER)
         return;
+    if (conn->state == MX_CONN_OPEN)
+        mx_conn_begin_window(worker, conn); /* that it did not send was our doing */
     worker->counters.recv_rearmed++;
     mx_conn_arm_recv(worker, conn);
 }
@@ -287,8 +293,8 @@ void mx_conn_flush(struct mx_worker *worker, struct mx_conn *conn) {
 void mx_conn_on_send(struct mx_worker *worker, struct mx_conn *conn,
                      const struct io_uring_cqe *cqe) {
     conn->is_sending = false;
-    if (cqe->res <= 0) {
-        worker->counters.resets++;
+    if (cqe->res <= 0 || conn->is_send_cancelled) { /* a cancelled one may have written some */
+        worker->counters.resets += !conn->is_send_cancelled;
         mx_conn_kill(worker, conn);
         return;
     }
@@ -301,10 +307,8 @@ void mx_conn_on_send(struct mx_worker *worker, struct mx_conn *conn,
     mx_conn_block_free(worker, &conn->sending);
     if (conn->out.len > 0)
         mx_worker_mark_dirty(worker, conn);
-    if (conn->wait == MX_WAIT_OUTPUT && conn->state == MX_CONN_OPEN) {
-        conn->wait = MX_WAIT_NOTHING;
+    if (conn->wait == MX_WAIT_OUTPUT && conn->state == MX_CONN_OPEN)
         mx_conn_continue(worker, conn);
-    }
 }
 
 /* ---- the end ---- */
@@ -320,11 +324,12 @@ void mx_conn_close(struct mx_worker *worker, struct mx_conn *conn, bool lingers)
     mx_conn_block_free(worker, &conn->backlog);
     conn->activity_ms = worker->now_ms;
     conn->window_ms = worker->now_ms; /* in LINGER and CLOSING: when it began */
-    bool can_linger = lingers && !conn->is_eof && conn->is_recv_armed && !conn->is_recv_cancelled;
+    bool can_linger = lingers && !conn->is_eof;
     conn->state = can_linger ? MX_CONN_LINGER : MX_CONN_CLOSING;
     mx_conn_set_timer(worker, conn);
-    /* SEND and CANCEL go out together; what is left is closed by their completions */
-    if (conn->state == MX_CONN_CLOSING)
+    if (can_linger) /* a receive that is being cancelled is armed again by its completion */
+        mx_conn_arm_recv(worker, conn);
+    else /* SEND and CANCEL go out together; what is left is closed by their completions */
         mx_conn_cancel_recv(worker, conn);
     mx_worker_mark_dirty(worker, conn);
 }
@@ -345,5 +350,8 @@ void mx_conn_farewell(struct mx_worker *worker, struct mx_conn *conn, enum mx_fa
         return;
     }
     mx_session_farewell(&conn->session, why, &conn->out);
-    mx_conn_close(worker, conn, false);
+    /* Input that nobody reads would turn the close into a reset, and the client might lose the
+     * line. One that timed out is silent, and a newcomer has to wait for the greeting. */
+    bool may_talk = why != MX_FAREWELL_TIMEOUT && conn->is_greeted;
+    mx_conn_close(worker, conn, may_talk);
 }

@@ -107,5 +107,8 @@ void mx_conn_sink_ready(struct mx_worker *worker, struct mx_conn *conn);
 /* The server drains: 421 at once when idle, else instead of the next command. */
 void mx_conn_drain(struct mx_worker *worker, struct mx_conn *conn);
 
+/* drainTimeout is over: 421 and close, or (is_end) close by force. */
+void mx_conn_end_drain(struct mx_worker *worker, struct mx_conn *conn, bool is_end);
+
 /* Close without a word. */
 void mx_conn_kill(struct mx_worker *worker, struct mx_conn *conn);

@@ -32,6 +32,13 @@ void mx_conn_cancel_recv(struct mx_worker *worker, struct mx_conn *conn);
 /* Set the timer for the nearest of the connection's deadlines (conn_timer.c). */
 void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn);
 
+/* minDataRate: a new window begins. Out of content, and whenever the client could not send because
+ * of us. */
+static inline void mx_conn_begin_window(struct mx_worker *worker, struct mx_conn *conn) {
+    conn->window_ms = worker->now_ms;
+    conn->window_octets = (uint32_t)conn->session.received_octets;
+}
+
 /* Blocks (conn.c). */
 static inline uint32_t mx_conn_block_len(const struct mx_conn_block *block) {
     return block->end - block->begin;

@@ -92,8 +92,7 @@ static bool do_open(struct mx_worker *worker, struct mx_conn *conn) {
     struct mx_sink_message message = message_of(worker, conn);
     int err = sink->class->open(sink, &message, &conn->session.envelope);
     conn->sink_token = message.token;
-    conn->window_ms = conn->activity_ms = worker->now_ms;
-    conn->window_octets = 0;
+    conn->activity_ms = worker->now_ms;
     mx_session_resume(&conn->session, err, &conn->out);
     return true;
 }
@@ -128,7 +127,8 @@ static bool do_abort(struct mx_worker *worker, struct mx_conn *conn) {
 }
 
 static bool do_close(struct mx_worker *worker, struct mx_conn *conn) {
-    mx_conn_close(worker, conn, !conn->session.has_quit);
+    bool has_words = conn->out.len > 0 || conn->is_sending;
+    mx_conn_close(worker, conn, has_words && !conn->session.has_quit);
     return false;
 }
 
@@ -168,12 +168,15 @@ static void run(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *
         return;
     }
     uint64_t commands = worker->shared.counters.commands;
+    bool was_in_content = mx_session_in_content(session);
     enum mx_action action;
     do {
         action = mx_session_step(session, in, &conn->out);
     } while (actions[action](worker, conn));
     if (worker->shared.counters.commands != commands)
         conn->activity_ms = worker->now_ms;
+    if (!was_in_content)
+        mx_conn_begin_window(worker, conn);
     if (conn->state != MX_CONN_OPEN)
         return;
     if (conn->out.len > 0) {
@@ -198,10 +201,9 @@ static bool keep(struct mx_worker *worker, struct mx_conn *conn, struct mx_span 
     assert(data.len > 0);
     if (data.len > block->cap - block->end) {
         uint64_t need = len + (uint64_t)data.len;
-        bool is_refused =
-            need > MX_BACKLOG_MAX || (need > MX_BACKLOG_QUOTA && mx_buddy_is_tight(&worker->buddy));
+        uint32_t most = mx_buddy_is_tight(&worker->buddy) ? MX_BACKLOG_TIGHT : MX_BACKLOG_MAX;
         uint32_t got = 0;
-        char *larger = is_refused ? NULL : mx_buddy_take(&worker->buddy, (uint32_t)need, &got);
+        char *larger = need > most ? NULL : mx_buddy_take(&worker->buddy, (uint32_t)need, &got);
         if (larger == NULL) {
             out_of_memory(worker, conn);
             return false;
@@ -267,6 +269,9 @@ void mx_conn_input(struct mx_worker *worker, struct mx_conn *conn, struct mx_spa
 }
 
 void mx_conn_continue(struct mx_worker *worker, struct mx_conn *conn) {
+    conn->wait = MX_WAIT_NOTHING;
+    conn->activity_ms = worker->now_ms; /* the client's time begins anew */
+    mx_conn_begin_window(worker, conn);
     run_backlog(worker, conn);
     if (conn->state != MX_CONN_OPEN || conn->wait != MX_WAIT_NOTHING)
         return;
@@ -280,7 +285,7 @@ void mx_conn_continue(struct mx_worker *worker, struct mx_conn *conn) {
 
 void mx_conn_resume(struct mx_worker *worker, struct mx_conn *conn, int result) {
     conn->wait = MX_WAIT_NOTHING;
-    conn->activity_ms = worker->now_ms; /* the client's time begins anew */
+    conn->activity_ms = worker->now_ms;
     if (!mx_conn_has_room(worker, conn, MX_REPLY_LINE_MAX)) {
         if (conn->out.ptr == NULL || !make_room(worker, conn)) {
             out_of_memory(worker, conn);
@@ -317,7 +322,5 @@ void mx_conn_committed(struct mx_worker *worker, struct mx_conn *conn, int resul
 void mx_conn_sink_ready(struct mx_worker *worker, struct mx_conn *conn) {
     if (conn->state != MX_CONN_OPEN || conn->wait != MX_WAIT_SINK)
         return;
-    conn->wait = MX_WAIT_NOTHING;
-    conn->activity_ms = worker->now_ms;
     mx_conn_continue(worker, conn);
 }

@@ -45,8 +45,8 @@ void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn) {
         mx_timer_set(&worker->wheel, &conn->timer, due);
 }
 
-/* Content comes in slower than minDataRate, seen over whole windows. Time in which we pushed back
- * does not count. */
+/* Content comes in slower than minDataRate, seen over whole windows. A window begins anew whenever
+ * the client had to wait for us. */
 static bool is_too_slow(struct mx_worker *worker, struct mx_conn *conn) {
     uint32_t rate = conn->service->server->min_data_rate;
     uint64_t age = worker->now_ms - conn->window_ms;
@@ -54,15 +54,16 @@ static bool is_too_slow(struct mx_worker *worker, struct mx_conn *conn) {
         return false;
     uint32_t received = (uint32_t)conn->session.received_octets - conn->window_octets;
     bool is_slow = conn->wait == MX_WAIT_NOTHING && received < rate * age / 1000;
-    conn->window_ms = worker->now_ms;
-    conn->window_octets = (uint32_t)conn->session.received_octets;
+    mx_conn_begin_window(worker, conn);
     return is_slow;
 }
 
 static void on_open_timer(struct mx_worker *worker, struct mx_conn *conn) {
     uint32_t limit = idle_limit(conn);
     if (limit > 0 && !is_ours(conn) && worker->now_ms >= conn->activity_ms + limit) {
-        worker->counters.timeouts++;
+        bool is_data = mx_session_in_content(&conn->session);
+        worker->counters.connection_timeouts += !is_data;
+        worker->counters.data_timeouts += is_data;
         mx_conn_farewell(worker, conn, MX_FAREWELL_TIMEOUT);
         return;
     }
@@ -116,5 +117,13 @@ void mx_conn_drain(struct mx_worker *worker, struct mx_conn *conn) {
     bool is_idle = conn->session.state == MX_STATE_COMMAND && conn->wait == MX_WAIT_NOTHING &&
                    !mx_session_in_transaction(&conn->session);
     if (is_idle || !conn->service->server->graceful_shutdown)
+        mx_conn_farewell(worker, conn, MX_FAREWELL_SHUTDOWN);
+}
+
+void mx_conn_end_drain(struct mx_worker *worker, struct mx_conn *conn, bool is_end) {
+    worker->counters.drain_killed += conn->state == MX_CONN_OPEN;
+    if (is_end)
+        mx_conn_kill(worker, conn);
+    else if (conn->state == MX_CONN_OPEN)
         mx_conn_farewell(worker, conn, MX_FAREWELL_SHUTDOWN);
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 enum { SHARDS = 64 };
 
@@ -18,6 +19,7 @@ struct shard {
 } __attribute__((aligned(64)));
 
 struct mx_iptable {
+    uint64_t seed;
     uint32_t shard_size; /* entries, a power of two */
     struct shard shards[SHARDS];
 };
@@ -27,6 +29,8 @@ struct mx_iptable *mx_iptable_new(uint32_t capacity) {
     if (self == NULL)
         return NULL;
     memset(self, 0, sizeof *self);
+    if (getrandom(&self->seed, sizeof self->seed, GRND_NONBLOCK) < 0)
+        self->seed = (uintptr_t)self; /* very early at boot: better than a constant */
     self->shard_size = 16;
     while (self->shard_size * SHARDS < capacity * 2)
         self->shard_size *= 2;
@@ -48,12 +52,18 @@ void mx_iptable_free(struct mx_iptable *self) {
     free(self);
 }
 
-/* FNV-1a; a flood of chosen addresses fills its shard and is refused, others are not touched. */
-static uint32_t hash(uint32_t service, const struct mx_ip *ip) {
-    uint32_t h = 2166136261u ^ service;
-    for (unsigned i = 0; i < sizeof ip->bytes; i++)
-        h = (h ^ ip->bytes[i]) * 16777619u;
-    return h ^ h >> 15;
+/* A seed of this process: nobody can choose addresses that all fall into one shard. */
+static uint32_t hash(const struct mx_iptable *self, uint32_t service, const struct mx_ip *ip) {
+    uint64_t words[2];
+    memcpy(words, ip->bytes, sizeof words);
+    uint64_t h = self->seed ^ service;
+    for (unsigned i = 0; i < 2; i++) {
+        h = (h ^ words[i]) * 0x9E3779B97F4A7C15u;
+        h ^= h >> 32;
+        h *= 0xD6E8FEB86659FD93u;
+        h ^= h >> 32;
+    }
+    return (uint32_t)h;
 }
 
 static bool is_same(const struct entry *entry, uint32_t service, const struct mx_ip *ip) {
@@ -84,7 +94,7 @@ static void unlock(struct shard *shard) {
 
 int mx_iptable_enter(struct mx_iptable *self, uint32_t service, const struct mx_ip *ip,
                      uint32_t limit) {
-    uint32_t h = hash(service, ip);
+    uint32_t h = hash(self, service, ip);
     struct shard *shard = &self->shards[h % SHARDS];
     lock(shard);
     struct entry *entry = find(self, shard, h, service, ip);
@@ -105,7 +115,7 @@ static void close_gap(const struct mx_iptable *self, struct shard *shard, uint32
     uint32_t mask = self->shard_size - 1;
     for (uint32_t at = (gap + 1) & mask; shard->entries[at].count > 0; at = (at + 1) & mask) {
         struct entry *entry = &shard->entries[at];
-        uint32_t home = (hash(entry->service, &entry->ip) / SHARDS) & mask;
+        uint32_t home = (hash(self, entry->service, &entry->ip) / SHARDS) & mask;
         if (((at - home) & mask) >= ((at - gap) & mask)) {
             shard->entries[gap] = *entry;
             entry->count = 0;
@@ -115,7 +125,7 @@ static void close_gap(const struct mx_iptable *self, struct shard *shard, uint32
 }
 
 void mx_iptable_leave(struct mx_iptable *self, uint32_t service, const struct mx_ip *ip) {
-    uint32_t h = hash(service, ip);
+    uint32_t h = hash(self, service, ip);
     struct shard *shard = &self->shards[h % SHARDS];
     lock(shard);
     struct entry *entry = find(self, shard, h, service, ip);

@@ -14,10 +14,9 @@ enum {
     /* completion queue of a worker (entries); the submission queue has an eighth of it */
     MX_CQ_ENTRIES = 16384,
 
-    /* slots kept beyond maxConnections, so that the refused get their 421 */
+    /* slots kept beyond maxConnections, so that the refused get their 421: as many as the queues
+       of the listeners can hold, since one multishot accept may empty them all; at least ... */
     MX_CONN_RESERVE = 64,
-    /* accepting stops when this many of the reserve are in use, and goes on below 95 % */
-    MX_ACCEPT_STOP = 32,
     /* accepting has stopped, for want of descriptors or memory too: when it is tried again (ms) */
     MX_ACCEPT_RETRY_MS = 250,
 
@@ -27,6 +26,8 @@ enum {
     MX_BACKLOG_QUOTA = 16384,
     /* ... and this is the most that may still arrive before the pause takes effect (octets) */
     MX_BACKLOG_MAX = 2 << 20,
+    /* ... when three quarters of the session memory are used: the rest is for replies (octets) */
+    MX_BACKLOG_TIGHT = 1024,
 
     /* close after a refusal: input is read and dropped, so that the reply is not lost to a reset
        (ms) */
@@ -34,11 +35,16 @@ enum {
     MX_LINGER_QUIET_MS = 250,
     /* a closing connection whose client does not take the last reply is cut off (ms) */
     MX_CLOSE_MS = 10000,
+    /* behind drainTimeout: time for the last 421 to be taken (ms) */
+    MX_DRAIN_END_MS = 1000,
 
     /* minDataRate is looked at in windows of this length (ms) */
     MX_RATE_WINDOW_MS = 60000,
     /* longest time between two looks at a connection's clocks (ms) */
     MX_TIMER_CHECK_MS = 10000,
+
+    /* longest sleep of a worker with nothing to do (ms) */
+    MX_SLEEP_MAX_MS = 60000,
 
     /* batchWait */
     MX_BATCH_MIN_CONNS = 8,   /* connections active in a window before it waits at all */

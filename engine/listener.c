@@ -29,25 +29,39 @@ void mx_listener_cancel_all(struct mx_worker *self) {
             continue;
         listener->is_cancelled = true;
         mx_ring_cancel(&self->ring, mx_op_pack(MX_OP_ACCEPT, 0, i),
-                       mx_op_pack(MX_OP_CANCEL_RECV, 0, MX_NO_SLOT));
+                       mx_op_pack(MX_OP_CANCEL_ACCEPT, 0, i));
     }
+}
+
+/* Only failures complete: it may be cancelled another time. */
+void mx_listener_on_cancel(struct mx_worker *self, const struct io_uring_cqe *cqe) {
+    self->counters.cancel_missed++;
+    self->listeners[mx_op_slot(cqe->user_data)].is_cancelled = false;
+}
+
+bool mx_listener_is_any_armed(const struct mx_worker *self) {
+    for (uint32_t i = 0; i < self->listener_count; i++) {
+        if (self->listeners[i].is_armed)
+            return true;
+    }
+    return false;
 }
 
 static uint32_t open_count(const struct mx_worker *self) {
     return atomic_load_explicit(&self->load, memory_order_relaxed);
 }
 
+/* Accepting stops when half of the reserve is in use by connections that are being refused ... */
 static void pause_if_full(struct mx_worker *self) {
-    uint32_t full = self->conn_capacity - MX_CONN_RESERVE + MX_ACCEPT_STOP;
-    if (self->is_accept_paused || open_count(self) < full)
+    if (self->is_accept_paused || open_count(self) < self->conn_capacity - self->conn_reserve / 2)
         return;
     self->counters.accept_paused++;
     mx_listener_cancel_all(self);
 }
 
+/* ... and goes on when three quarters are free again: so everybody gets a 421, in groups. */
 void mx_listener_on_room(struct mx_worker *self) {
-    uint32_t limit = self->conn_capacity - MX_CONN_RESERVE;
-    bool has_room = open_count(self) < limit - limit / 20;
+    bool has_room = open_count(self) < self->conn_capacity - self->conn_reserve * 3 / 4;
     if (self->is_accept_paused && self->drain_deadline_ms == 0 && has_room)
         mx_listener_arm_all(self);
 }
@@ -92,18 +106,26 @@ static void place(struct mx_worker *self, int fd, uint32_t index) {
                  mx_op_pack(MX_OP_PASSED, target_index << 8 | index, (uint32_t)fd));
 }
 
+/* The multishot has ended. */
+static void after_last(struct mx_worker *self, uint32_t index, int res) {
+    bool may_go_on =
+        res >= 0 || res == -ECONNABORTED || res == -EINTR || res == -EAGAIN || res == -ECANCELED;
+    if (self->is_accept_paused || self->drain_deadline_ms != 0)
+        return;
+    if (may_go_on) {
+        arm(self, index);
+        return;
+    }
+    self->counters.accept_paused++; /* arming again at once would spin */
+    mx_listener_cancel_all(self);
+}
+
 void mx_listener_on_accept(struct mx_worker *self, const struct io_uring_cqe *cqe) {
     uint32_t index = mx_op_slot(cqe->user_data);
     struct mx_listener *listener = &self->listeners[index];
     if (!(cqe->flags & IORING_CQE_F_MORE)) {
         listener->is_armed = false;
-        bool is_full = cqe->res == -ENFILE || cqe->res == -EMFILE || cqe->res == -ENOMEM;
-        if (is_full && !self->is_accept_paused) { /* arming again at once would spin */
-            self->counters.accept_paused++;
-            mx_listener_cancel_all(self);
-        } else if (!self->is_accept_paused) {
-            arm(self, index);
-        }
+        after_last(self, index, cqe->res);
     }
     if (cqe->res < 0) {
         if (cqe->res != -ECANCELED)

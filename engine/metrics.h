@@ -9,7 +9,9 @@
 #define MX_ENGINE_COUNTERS(X)                                                                      \
     X(turns, "turns", "loop turns")                                                                \
     X(connections, "connections", "connections accepted")                                          \
-    X(connections_refused, "connections", "refused with 421: too many")                            \
+    X(refused_max_connections, "connections", "refused with 421 by maxConnections")                \
+    X(refused_connection_limit, "connections", "refused with 421 by connectionLimit")              \
+    X(refused_connection_limit_per_ip, "connections", "refused with 421 by connectionLimitPerIP")  \
     X(connections_handed, "connections", "given to another worker before their first octet")       \
     X(hand_over_failed, "connections", "could not be given away and stayed")                       \
     X(accept_paused, "times", "accepting stopped because the table was full")                      \
@@ -26,7 +28,9 @@
     X(output_blocked, "times", "a client did not read its replies")                                \
     X(sink_waits, "times", "a message waited for the sink")                                        \
     X(memory_refused, "connections", "closed because the session memory was used up")              \
-    X(timeouts, "sessions", "ended by connectionTimeout or dataTimeout")                           \
+    X(drain_killed, "sessions", "ended by drainTimeout in the middle of something")                \
+    X(connection_timeouts, "sessions", "ended by connectionTimeout")                               \
+    X(data_timeouts, "sessions", "ended by dataTimeout")                                           \
     X(slow_data, "sessions", "ended by minDataRate")                                               \
     X(resets, "connections", "ended by the peer with an error")                                    \
     X(batch_waits, "turns", "turns that waited for a batch")                                       \

@@ -10,7 +10,8 @@ enum mx_op {
     MX_OP_PEERNAME, /* slot = connection, as below */
     MX_OP_RECV,
     MX_OP_SEND,
-    MX_OP_CANCEL_RECV, /* of that connection's receive; without a connection: of an accept */
+    MX_OP_CANCEL_ACCEPT, /* slot = listener index */
+    MX_OP_CANCEL_RECV,   /* slot = connection */
     MX_OP_CANCEL_SEND,
     MX_OP_CLOSE,
     MX_OP_MESSAGE, /* from the main thread; slot = enum mx_message */

@@ -14,14 +14,14 @@
 static int kernel_enter(struct mx_ring *self, unsigned count, const struct mx_ring_wait *wait) {
     unsigned flags = self->enter_flags;
     int fd = self->uring.enter_ring_fd;
-    if (wait->events == 0)
+    if (wait == NULL)
         return io_uring_enter2((unsigned)fd, count, 0, flags, NULL, 0);
     struct __kernel_timespec ts = {(int64_t)(wait->timeout_ns / 1000000000u),
                                    (int64_t)(wait->timeout_ns % 1000000000u)};
     struct mx_getevents_arg arg = {.sigmask_sz = _NSIG / 8};
     if (wait->timeout_ns != UINT64_MAX)
         arg.ts = (uint64_t)(uintptr_t)&ts;
-    if (self->features & MX_RING_MIN_WAIT)
+    if (wait->events > 1 && (self->features & MX_RING_MIN_WAIT))
         arg.min_wait_usec = wait->min_wait_us;
     flags |= IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
     return io_uring_enter2((unsigned)fd, count, wait->events, flags, (sigset_t *)&arg, sizeof arg);
@@ -75,7 +75,7 @@ static void fill_sq_array(struct io_uring_sq *sq) {
 }
 
 int mx_ring_init(struct mx_ring *self, uint32_t features, unsigned slots, unsigned cq_entries) {
-    *self = (struct mx_ring){.io = &mx_ring_kernel, .features = features};
+    *self = (struct mx_ring){.features = features};
     struct io_uring_params params = {
         .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
                  IORING_SETUP_CLAMP | IORING_SETUP_CQSIZE | IORING_SETUP_R_DISABLED,
@@ -88,10 +88,13 @@ int mx_ring_init(struct mx_ring *self, uint32_t features, unsigned slots, unsign
     self->is_direct = (features & MX_RING_DIRECT) && slots > 0;
     if (self->is_direct) {
         err = io_uring_register_files_sparse(&self->uring, slots);
-        if (err < 0)
+        if (err < 0) {
             io_uring_queue_exit(&self->uring);
+            return err;
+        }
     }
-    return err < 0 ? err : 0;
+    self->io = &mx_ring_kernel;
+    return 0;
 }
 
 /* The shared liburing 2.3 does not export its functions for these two. */
@@ -133,7 +136,9 @@ int mx_ring_start(struct mx_ring *self) {
 }
 
 void mx_ring_deinit(struct mx_ring *self) {
-    io_uring_queue_exit(&self->uring);
+    if (self->io != NULL)
+        io_uring_queue_exit(&self->uring);
+    self->io = NULL;
 }
 
 /* ---- a ring in plain memory ---- */
@@ -216,10 +221,9 @@ int mx_ring_turn(struct mx_ring *self, const struct mx_ring_wait *wait) {
 }
 
 int mx_ring_flush(struct mx_ring *self) {
-    const struct mx_ring_wait submit_only = {0};
     int err = 0;
     while (unsubmitted(self) > 0 && !is_fatal(err))
-        err = enter(self, &submit_only);
+        err = enter(self, NULL);
     return is_fatal(err) ? err : 0;
 }
 

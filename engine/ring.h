@@ -17,15 +17,15 @@ struct mx_ring;
 
 /* How long a turn may sleep. */
 struct mx_ring_wait {
-    uint32_t events;      /* completions to wait for; 0 = only submit */
+    uint32_t events;      /* completions to wait for; 0 = take what is there and do not sleep */
     uint32_t min_wait_us; /* > 0: after this time one completion is enough (kernel 6.12) */
     uint64_t timeout_ns;  /* UINT64_MAX = none */
 };
 
 /* The border: the kernel (mx_ring_kernel) or a simulation. */
 struct mx_ring_io {
-    /* Submit `count` SQEs and wait. Returns how many were taken, or -errno (-ETIME, -EINTR, -EBUSY,
-     * -EAGAIN are no failures). */
+    /* Submit `count` SQEs and wait; wait NULL: only submit, completions do not come in. Returns how
+     * many were taken, or -errno (-ETIME, -EINTR, -EBUSY, -EAGAIN are no failures). */
     int (*enter)(struct mx_ring *self, unsigned count, const struct mx_ring_wait *wait);
     /* Register the provided-buffer ring. */
     int (*register_buffers)(struct mx_ring *self, struct io_uring_buf_reg *reg);
@@ -87,6 +87,7 @@ MX_MUST_CHECK int mx_ring_memory_new(struct mx_ring *self, const struct mx_ring_
                                      void *context, unsigned sq_entries, unsigned cq_entries);
 void mx_ring_memory_free(struct mx_ring *self);
 
+/* No effect on a ring that is zeroed or whose init failed. */
 void mx_ring_deinit(struct mx_ring *self);
 
 /* Operations. fd is a direct slot or a descriptor, as self->is_direct says. user_data from

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { POLL_MS = 50, MAIN_CQ_ENTRIES = 64 };
+enum { POLL_MS = 50, POLL_DRAIN_MS = 5, MAIN_CQ_ENTRIES = 64 };
 
 static int fail(struct mx_server *self, int code, const char *what, int err) {
     struct mx_log_line line;
@@ -54,12 +54,23 @@ static void log_limit(struct mx_server *self, uint64_t wanted, uint64_t effectiv
     mx_log_end(&line);
 }
 
+/* What one multishot accept of each listener may bring at once. */
+static uint64_t count_backlog(const struct mx_conf *conf) {
+    uint64_t count = MX_CONN_RESERVE;
+    for (uint32_t i = 0; i < conf->server_count; i++) {
+        const struct mx_conf_server *server = &conf->servers[i];
+        count += server->enabled ? (uint64_t)server->bind_count * server->connection_backlog : 0;
+    }
+    return count;
+}
+
 /* The connections that maxConnections and RLIMIT_NOFILE allow; a table of direct descriptors may
  * not be larger than the latter either. 0 or -EMFILE. */
 static int set_limits(struct mx_server *self) {
     struct rlimit limit = {0};
     uint64_t wanted = self->conf->engine.max_connections;
     uint64_t own = count_own_descriptors(self->conf) + MX_CONN_RESERVE;
+    uint64_t reserve = count_backlog(self->conf);
     if (wanted == 0 || wanted > MX_CONNECTIONS_MAX)
         wanted = MX_CONNECTIONS_MAX;
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -70,6 +81,10 @@ static int set_limits(struct mx_server *self) {
     if (limit.rlim_cur <= own)
         return -EMFILE;
     uint64_t room = limit.rlim_cur - own;
+    if (reserve > room / 4)
+        reserve = room / 4; /* few descriptors: rather for those who are served */
+    room -= reserve;
+    self->fleet.conn_reserve = (uint32_t)reserve + MX_CONN_RESERVE;
     if (wanted > room && self->conf->engine.max_connections != 0)
         log_limit(self, wanted, room);
     self->fleet.max_connections = (uint32_t)(wanted < room ? wanted : room);
@@ -124,7 +139,7 @@ static int new_sinks(struct mx_server *self, struct mx_worker *worker) {
 static int new_worker(struct mx_server *self, uint32_t index) {
     struct mx_worker *worker = &self->fleet.workers[index];
     uint32_t features = usable_features(self);
-    unsigned slots = self->fleet.max_connections + MX_CONN_RESERVE;
+    unsigned slots = self->fleet.max_connections + self->fleet.conn_reserve;
     int err = mx_ring_init(&worker->ring, features, slots, MX_CQ_ENTRIES);
     if (err == 0)
         err = mx_worker_init(worker, &self->fleet, index);
@@ -210,31 +225,46 @@ static int new_listeners(struct mx_server *self) {
 
 /* ---- running ---- */
 
-static void tell_workers(struct mx_server *self, enum mx_message message) {
+static bool has_ended(const struct mx_worker *worker) {
+    return atomic_load_explicit(&worker->has_ended, memory_order_acquire);
+}
+
+/* Post self->message to the workers that have not heard it. It may get lost on the way (memory,
+ * a full queue): called again until they all have. True: they have. */
+static bool tell_workers(struct mx_server *self) {
+    const struct mx_ring_wait no_sleep = {.events = 0};
+    bool have_all = true;
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
         struct mx_worker *worker = &self->fleet.workers[i];
-        if (!atomic_load_explicit(&worker->is_ready, memory_order_acquire))
+        bool is_there = atomic_load_explicit(&worker->is_ready, memory_order_acquire);
+        uint32_t heard = atomic_load_explicit(&worker->heard, memory_order_acquire);
+        if (!is_there || has_ended(worker) || heard >= self->message)
             continue;
+        have_all = false;
         mx_ring_message(&self->ring, mx_ring_fd(&worker->ring), 0,
-                        mx_op_pack(MX_OP_MESSAGE, 0, message), mx_op_pack(MX_OP_NONE, 0, i));
+                        mx_op_pack(MX_OP_MESSAGE, 0, self->message), mx_op_pack(MX_OP_NONE, 0, i));
     }
-    int err = mx_ring_flush(&self->ring);
+    int err = have_all ? 0 : mx_ring_turn(&self->ring, &no_sleep);
     if (err < 0)
         fail(self, MX_EXIT_SYSTEM, "message to the workers", err);
-    mx_ring_consume(&self->ring, mx_ring_ready(&self->ring));
+    mx_ring_consume(&self->ring, mx_ring_ready(&self->ring)); /* failures: told again */
+    return have_all;
+}
+
+static void sleep_ms(long ms) {
+    const struct timespec moment = {0, ms * 1000000L};
+    nanosleep(&moment, NULL);
 }
 
 /* A worker is ready, or has failed; a message sent earlier would be lost. */
 static bool has_started(const struct mx_worker *worker) {
-    return atomic_load_explicit(&worker->is_ready, memory_order_acquire) ||
-           atomic_load_explicit(&worker->has_ended, memory_order_acquire);
+    return atomic_load_explicit(&worker->is_ready, memory_order_acquire) || has_ended(worker);
 }
 
 static void await_workers(struct mx_server *self) {
-    const struct timespec moment = {0, 1000000};
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
         while (self->fleet.workers[i].has_thread && !has_started(&self->fleet.workers[i]))
-            nanosleep(&moment, NULL);
+            sleep_ms(1);
     }
 }
 
@@ -244,9 +274,12 @@ static int start_workers(struct mx_server *self) {
         err = mx_thread_start(&self->fleet.workers[i]);
     await_workers(self);
     if (err < 0) {
-        tell_workers(self, MX_MESSAGE_STOP);
+        self->message = MX_MESSAGE_STOP;
+        while (!tell_workers(self))
+            sleep_ms(POLL_DRAIN_MS);
         return fail(self, MX_EXIT_SYSTEM, "thread", err);
     }
+    self->is_listening = true;
     log_listeners(self);
     return 0;
 }
@@ -261,7 +294,7 @@ static uint32_t count_done(struct mx_server *self, int *failed) {
     uint32_t done = 0;
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
         struct mx_worker *worker = &self->fleet.workers[i];
-        if (!atomic_load_explicit(&worker->has_ended, memory_order_acquire))
+        if (!has_ended(worker))
             continue;
         done++;
         if (worker->error < 0)
@@ -287,8 +320,10 @@ static void notify_systemd(const char *state) {
     close(fd);
 }
 
-/* From now on a new client is refused by the kernel and tries the next MX at once. */
+/* The workers answer 421 to whom they have accepted by now; from here on a new client is refused by
+ * the kernel and tries the next MX at once. */
 static void stop_listening(struct mx_server *self) {
+    self->is_listening = false;
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
         const struct mx_worker *worker = &self->fleet.workers[i];
         for (uint32_t l = 0; l < worker->listener_count; l++) {
@@ -298,45 +333,37 @@ static void stop_listening(struct mx_server *self) {
     }
 }
 
-static void begin_drain(struct mx_server *self) {
-    tell_workers(self, MX_MESSAGE_DRAIN);
-    stop_listening(self);
-}
-
-static void on_signal(struct mx_server *self, int number, unsigned *terms) {
+static void on_signal(struct mx_server *self, int number) {
     if (number == SIGHUP) {
         mx_log_event(&self->log, MX_SEVERITY_WARN, "reload", "reason",
                      "not available in this version; the configuration stays as it is");
         return;
     }
-    bool is_first = (*terms)++ == 0;
+    bool is_first = self->message == MX_MESSAGE_NONE;
     mx_log_event(&self->log, MX_SEVERITY_INFO, is_first ? "draining" : "stopping", "signal",
                  sigdescr_np(number));
-    if (is_first) {
+    if (is_first)
         notify_systemd("STOPPING=1");
-        begin_drain(self);
-    } else {
-        tell_workers(self, MX_MESSAGE_STOP);
-    }
+    self->message = is_first ? MX_MESSAGE_DRAIN : MX_MESSAGE_STOP;
 }
 
 static int serve(struct mx_server *self, const sigset_t *signals) {
-    const struct timespec poll = {0, POLL_MS * 1000000L};
-    unsigned terms = 0;
     int failed = 0;
     notify_systemd("READY=1");
     while (count_done(self, &failed) < self->fleet.worker_count) {
+        long poll_ms = self->message == MX_MESSAGE_NONE ? POLL_MS : POLL_DRAIN_MS;
+        const struct timespec poll = {0, poll_ms * 1000000L};
         int number = sigtimedwait(signals, NULL, &poll);
         if (number > 0)
-            on_signal(self, number, &terms);
+            on_signal(self, number);
         drain_logs(self);
         mx_totals_watch(&self->fleet);
-        if (failed < 0 && terms < 2) { /* one worker down: the others end in order */
+        if (failed < 0 && self->message == MX_MESSAGE_NONE) { /* the others end in order */
             fail(self, MX_EXIT_SYSTEM, "worker", failed);
-            if (terms == 0)
-                begin_drain(self);
-            terms = 2;
+            self->message = MX_MESSAGE_DRAIN;
         }
+        if (tell_workers(self) && self->message != MX_MESSAGE_NONE && self->is_listening)
+            stop_listening(self);
     }
     drain_logs(self);
     return failed < 0 ? MX_EXIT_SYSTEM : MX_EXIT_OK;
@@ -354,10 +381,8 @@ static int set_up(struct mx_server *self) {
     if (err == 0)
         err = mx_ring_init(&self->ring, self->features & ~(uint32_t)MX_RING_DIRECT, 0,
                            MAIN_CQ_ENTRIES);
-    if (err == 0) {
-        self->has_ring = true;
+    if (err == 0)
         err = mx_ring_start(&self->ring);
-    }
     if (err < 0)
         return fail(self, MX_EXIT_SYSTEM, mx_ring_remedy(err), err);
     return new_listeners(self);
@@ -381,14 +406,12 @@ static void free_all(struct mx_server *self) {
         struct mx_worker *worker = &self->fleet.workers[i];
         for (uint32_t l = 0; l < worker->listener_count; l++)
             close(worker->listeners[l].fd);
-        if (worker->ring.io != NULL)
-            mx_ring_deinit(&worker->ring);
+        mx_ring_deinit(&worker->ring);
         mx_worker_deinit(worker);
         free(worker->listeners);
         free(worker->sinks);
     }
-    if (self->has_ring)
-        mx_ring_deinit(&self->ring);
+    mx_ring_deinit(&self->ring);
     free(self->fleet.workers);
     free(self->services);
     mx_iptable_free(self->iptable);

@@ -27,8 +27,9 @@ struct mx_server {
     uint32_t service_count;
     struct mx_iptable *iptable;
     struct mx_log log;
-    struct mx_ring ring; /* for messages to the workers */
-    bool has_ring;
+    struct mx_ring ring;     /* for messages to the workers */
+    enum mx_message message; /* what the workers have to hear */
+    bool is_listening;
     uint32_t features;
     struct rusage usage_begin;
 };

@@ -33,16 +33,18 @@ void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32
     };
 }
 
-int mx_service_enter(struct mx_service *self, const struct mx_ip *peer) {
+enum mx_service_full mx_service_enter(struct mx_service *self, const struct mx_ip *peer) {
     uint32_t limit = self->server->connection_limit;
-    uint32_t before = atomic_fetch_add_explicit(&self->connections, 1, memory_order_relaxed);
-    bool is_over = limit > 0 && before >= limit;
     uint32_t per_ip = self->server->connection_limit_per_ip;
-    if (!is_over && per_ip > 0)
-        is_over = mx_iptable_enter(self->iptable, self->index, peer, per_ip) < 0;
-    if (is_over)
+    uint32_t before = atomic_fetch_add_explicit(&self->connections, 1, memory_order_relaxed);
+    enum mx_service_full full = MX_FULL_NOT;
+    if (limit > 0 && before >= limit)
+        full = MX_FULL_SERVICE;
+    else if (per_ip > 0 && mx_iptable_enter(self->iptable, self->index, peer, per_ip) < 0)
+        full = MX_FULL_ADDRESS;
+    if (full != MX_FULL_NOT)
         atomic_fetch_sub_explicit(&self->connections, 1, memory_order_relaxed);
-    return is_over ? MX_ELIMIT : 0;
+    return full;
 }
 
 void mx_service_leave(struct mx_service *self, const struct mx_ip *peer) {

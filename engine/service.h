@@ -24,9 +24,17 @@ struct mx_service {
 void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_t server_index,
                      bool accepts_all);
 
-/* Count a connection in. 0, or MX_ELIMIT when connectionLimit or connectionLimitPerIP is reached
- * (then nothing is counted). */
-MX_MUST_CHECK int mx_service_enter(struct mx_service *self, const struct mx_ip *peer);
+/* Which limit a connection does not fit under any more. */
+enum mx_service_full {
+    MX_FULL_NOT,
+    MX_FULL_PROCESS, /* maxConnections; not mx_service_enter's business */
+    MX_FULL_SERVICE, /* connectionLimit */
+    MX_FULL_ADDRESS, /* connectionLimitPerIP */
+};
+
+/* Count a connection in, or say which limit is reached: then nothing is counted. */
+MX_MUST_CHECK enum mx_service_full mx_service_enter(struct mx_service *self,
+                                                    const struct mx_ip *peer);
 void mx_service_leave(struct mx_service *self, const struct mx_ip *peer);
 
 /* Ask the policy at a point of the chain. 0, or a negative error with session->refusal set. */

@@ -75,6 +75,7 @@ static void *main_of(void *argument) {
         mx_worker_begin(worker);
     while (err == 0 && !mx_worker_is_done(worker))
         err = mx_worker_turn(worker);
+    atomic_store(&worker->is_taking, false);
     if (err == 0)
         err = mx_worker_end(worker);
     worker->error = err;

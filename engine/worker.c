@@ -100,13 +100,18 @@ void mx_worker_drop_buffer(struct mx_worker *self, const struct io_uring_cqe *cq
 typedef void conn_fn(struct mx_worker *, struct mx_conn *, const struct io_uring_cqe *);
 
 static void on_message(struct mx_worker *self, const struct io_uring_cqe *cqe) {
-    switch ((enum mx_message)mx_op_slot(cqe->user_data)) {
+    enum mx_message message = (enum mx_message)mx_op_slot(cqe->user_data);
+    if (message > atomic_load_explicit(&self->heard, memory_order_relaxed))
+        atomic_store_explicit(&self->heard, message, memory_order_release);
+    switch (message) {
+    case MX_MESSAGE_NONE:
+        break;
     case MX_MESSAGE_DRAIN:
         if (self->drain_deadline_ms != 0)
             break;
+        /* the listeners are shut down by the main thread: who is in their queues gets a 421 */
         atomic_store(&self->is_taking, false);
         self->drain_deadline_ms = self->now_ms + self->fleet->conf->engine.drain_timeout_ms;
-        mx_listener_cancel_all(self);
         for (uint32_t i = 0; i < self->conn_used; i++)
             mx_conn_drain(self, &self->conns[i]);
         break;
@@ -135,6 +140,7 @@ static const struct {
     [MX_OP_PEERNAME]    = {mx_conn_on_peername, on_failed, true},
     [MX_OP_RECV]        = {mx_conn_on_recv, on_failed, true},
     [MX_OP_SEND]        = {mx_conn_on_send, on_failed, true},
+    [MX_OP_CANCEL_ACCEPT] = {NULL, mx_listener_on_cancel, false},
     [MX_OP_CANCEL_RECV] = {mx_conn_on_cancel_recv, on_failed, false},
     [MX_OP_CANCEL_SEND] = {mx_conn_on_cancel_send, on_failed, false},
     [MX_OP_CLOSE]       = {NULL, on_failed, false},
@@ -184,13 +190,14 @@ static void want_batch(struct mx_worker *self, struct mx_ring_wait *wait) {
 }
 
 static struct mx_ring_wait plan_wait(struct mx_worker *self) {
-    struct mx_ring_wait wait = {.events = 1, .timeout_ns = UINT64_MAX};
+    struct mx_ring_wait wait = {.events = 1};
     uint64_t next_ms = mx_timer_next_ms(&self->wheel, self->now_ms);
     bool is_watching = self->drain_deadline_ms != 0 || self->is_accept_paused;
     if (is_watching && next_ms > MX_TIMER_TICK_MS)
         next_ms = MX_TIMER_TICK_MS;
-    if (next_ms != UINT64_MAX)
-        wait.timeout_ns = next_ms * 1000000;
+    if (next_ms > MX_SLEEP_MAX_MS)
+        next_ms = MX_SLEEP_MAX_MS;
+    wait.timeout_ns = next_ms * 1000000;
     if (self->starved.count > 0) { /* buffers came back: the parked go on at once */
         wait.events = 0;
         return wait;
@@ -215,11 +222,13 @@ static void fire_timers(struct mx_worker *self) {
     }
 }
 
+/* drainTimeout is over: a last word to everybody, and a moment later the end. */
 static void end_drain(struct mx_worker *self) {
     if (self->drain_deadline_ms == 0 || self->now_ms < self->drain_deadline_ms)
         return;
+    bool is_end = self->now_ms >= self->drain_deadline_ms + MX_DRAIN_END_MS;
     for (uint32_t i = 0; i < self->conn_used; i++)
-        mx_conn_kill(self, &self->conns[i]);
+        mx_conn_end_drain(self, &self->conns[i], is_end);
 }
 
 int mx_worker_turn(struct mx_worker *self) {
@@ -256,7 +265,8 @@ int mx_worker_turn(struct mx_worker *self) {
  * take no more first and look at the load then. So none is sent to a worker that has left, and none
  * on its way is forgotten. */
 bool mx_worker_is_done(const struct mx_worker *self) {
-    bool is_empty = atomic_load(&self->load) == 0 && self->passing == 0;
+    bool is_empty =
+        atomic_load(&self->load) == 0 && self->passing == 0 && !mx_listener_is_any_armed(self);
     return self->is_stopping || (self->drain_deadline_ms != 0 && is_empty);
 }
 
@@ -298,7 +308,8 @@ int mx_worker_init(struct mx_worker *self, struct mx_fleet *fleet, uint32_t inde
     const struct mx_conf_engine *conf = &fleet->conf->engine;
     self->fleet = fleet;
     self->index = index;
-    self->conn_capacity = fleet->max_connections + MX_CONN_RESERVE;
+    self->conn_reserve = fleet->conn_reserve;
+    self->conn_capacity = fleet->max_connections + fleet->conn_reserve;
     read_clocks(self);
     mx_timer_init(&self->wheel, self->now_ms);
     bool can_wait = self->ring.features & MX_RING_MIN_WAIT;

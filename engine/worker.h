@@ -20,7 +20,7 @@
 enum { MX_NO_SLOT = UINT32_MAX >> 1 };
 
 /* Messages from the main thread. */
-enum mx_message { MX_MESSAGE_DRAIN, MX_MESSAGE_STOP };
+enum mx_message { MX_MESSAGE_NONE, MX_MESSAGE_DRAIN, MX_MESSAGE_STOP };
 
 /* One listening socket of this worker. */
 struct mx_listener {
@@ -37,6 +37,7 @@ struct mx_fleet {
     struct mx_worker *workers;
     uint32_t worker_count;
     uint32_t max_connections; /* effective, whole process */
+    uint32_t conn_reserve;    /* slots of each worker beyond it, for those who are refused */
     _Atomic uint32_t connections;
 };
 
@@ -67,6 +68,7 @@ struct mx_worker {
     uint32_t service_count;
     struct mx_conn *conns;
     uint32_t conn_capacity, conn_used; /* slots; the first conn_used were ever in use */
+    uint32_t conn_reserve;             /* of conn_capacity, for those who are refused */
     uint32_t free_head;                /* LIFO of free slots */
     uint32_t dirty_head;               /* connections to flush at the end of the turn */
     struct mx_slot_fifo starved;
@@ -87,6 +89,7 @@ struct mx_worker {
     pthread_t thread;
     pid_t tid;
     bool has_thread;
+    _Atomic uint32_t heard; /* enum mx_message: the strongest one that has come */
     _Atomic bool is_ready;  /* the ring is enabled and accepting */
     _Atomic bool is_taking; /* others may hand connections over; see mx_worker_is_done */
     _Atomic bool has_ended; /* the loop is left; error and usage_end are final */
@@ -140,8 +143,10 @@ void mx_worker_park(struct mx_worker *self, struct mx_conn *conn);
 void mx_listener_on_accept(struct mx_worker *self, const struct io_uring_cqe *cqe);
 void mx_listener_on_handed(struct mx_worker *self, const struct io_uring_cqe *cqe);
 void mx_listener_on_passed(struct mx_worker *self, const struct io_uring_cqe *cqe);
+void mx_listener_on_cancel(struct mx_worker *self, const struct io_uring_cqe *cqe);
 void mx_listener_arm_all(struct mx_worker *self);
 void mx_listener_cancel_all(struct mx_worker *self);
+bool mx_listener_is_any_armed(const struct mx_worker *self);
 /* Accepting is paused: go on when there is room. Asked when a connection has ended, and again at
  * accept_retry_ms, since what is short may be another process's or the whole machine's. */
 void mx_listener_on_room(struct mx_worker *self);

@@ -138,8 +138,10 @@ static int sim_enter(struct mx_ring *ring, unsigned count, const struct mx_ring_
     }
     self->bad_enters = 0;
     bool is_whole = submit(self, &count);
-    if (!is_whole || wait->events == 0)
+    if (wait == NULL)
         return (int)count; /* without GETEVENTS no task work runs */
+    if (!is_whole && wait->events > 0)
+        return (int)count;
     if (!sim_fault(SIM_F_TASK_WORK_LATE) || (cq_used(self) == 0 && count == 0))
         sim_kernel_progress(self);
     if (self->overflow_count > 0 && count == 0) {
@@ -147,7 +149,7 @@ static int sim_enter(struct mx_ring *ring, unsigned count, const struct mx_ring_
         return -EBUSY;
     }
     wait_for_batch(self, wait);
-    if (cq_used(self) > 0)
+    if (cq_used(self) > 0 || wait->events == 0)
         return (int)count;
     self->is_asleep = true;
     uint64_t us = wait->timeout_ns / 1000;

@@ -87,10 +87,23 @@ static bool accept_fails(struct sim_kernel *self, struct sim_op *op, struct sim_
     return finish(self, op, sim_below(2) ? -EMFILE : -ENOMEM, 0);
 }
 
+/* The listening socket was shut down: who is in its queue gets a reset. */
+static void refuse_queue(struct sim_listener *listener) {
+    while (listener->begin < listener->end) {
+        struct sim_client *client = &sim.clients[listener->queue[listener->begin++]];
+        client->may_vanish = true;
+        drop_connection(client);
+    }
+}
+
 static bool progress_accept(struct sim_kernel *self, struct sim_op *op) {
     struct sim_listener *listener = &sim.listeners[self - sim.kernels][op->client];
     if (op->is_cancelled)
         return finish(self, op, -ECANCELED, 0);
+    if (sim.now_us >= sim.shutdown_us) {
+        refuse_queue(listener);
+        return finish(self, op, -EINVAL, 0);
+    }
     while (listener->begin < listener->end) {
         int16_t index = listener->queue[listener->begin];
         int fd = fd_open(self->table, index);

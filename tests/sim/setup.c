@@ -137,7 +137,8 @@ static void set_up_services(void) {
 
 static void set_up_tables(void) {
     for (uint32_t t = 0; t < SIM_WORKERS; t++) {
-        uint32_t spare = sim_below(2) == 0 ? 2 : MX_CONN_RESERVE; /* 2: others take what is left */
+        /* 2: others take what is left */
+        uint32_t spare = sim_below(2) == 0 ? 2 : sim.fleet.conn_reserve;
         sim.tables[t].size = sim.conf->engine.max_connections + spare;
         if (!sim.is_direct)
             sim.tables[t].size *= sim_below(2) ? 2 : 1;
@@ -167,7 +168,8 @@ void sim_setup(void) {
     sim.fleet = (struct mx_fleet){.conf = sim.conf,
                                   .workers = sim.workers,
                                   .worker_count = sim.worker_count,
-                                  .max_connections = sim.conf->engine.max_connections};
+                                  .max_connections = sim.conf->engine.max_connections,
+                                  .conn_reserve = PICK(MX_CONN_RESERVE, 300)};
     set_up_tables();
     set_up_services();
     uint32_t bits = features(), cq_entries = PICK(8, 8, 16, 64, 1024);
@@ -181,7 +183,7 @@ void sim_setup(void) {
     sim.jump_us = sim_chance(40) ? sim.now_us + sim_below(300000) : SIM_NEVER;
     sim.drain_us =
         sim_chance(200) ? sim.now_us + sim_below(sim_below(2) ? 20000 : 500000) : SIM_NEVER;
-    sim.drain_end_us = SIM_NEVER;
+    sim.drain_end_us = sim.shutdown_us = SIM_NEVER;
 }
 
 /* ---- the end

@@ -220,6 +220,7 @@ struct sim {
     uint64_t now_us;
     int64_t wall_s;
     uint64_t jump_us, drain_us; /* when; SIM_NEVER = not */
+    uint64_t shutdown_us;       /* of the listeners, behind the drain */
     bool is_draining, is_memory_tight, is_direct;
     bool is_flood;        /* large messages sent at once, few buffers, a slow sink */
     uint64_t progress_us; /* when something last moved */

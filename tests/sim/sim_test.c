@@ -68,6 +68,7 @@ static bool turn_worker(uint32_t index) {
 static void begin_drain(void) {
     sim.is_draining = true;
     sim.drain_us = SIM_NEVER;
+    sim.shutdown_us = sim.now_us + sim_below(50000);
     /* the engine's clock shows whole milliseconds */
     sim.drain_end_us = (sim.now_us / 1000 + sim.conf->engine.drain_timeout_ms) * 1000;
     for (uint32_t i = 0; i < sim.worker_count; i++)
@@ -99,6 +100,8 @@ static bool act_clients(void) {
 
 static uint64_t next_event_us(void) {
     uint64_t next = min_u64(sim.drain_us, sim.jump_us);
+    if (sim.shutdown_us > sim.now_us)
+        next = min_u64(next, sim.shutdown_us);
     for (uint32_t i = 0; i < sim.client_count; i++)
         next = min_u64(next, sim.clients[i].next_us);
     for (uint32_t i = 0; i < sim.worker_count; i++) {
