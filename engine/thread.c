@@ -1,5 +1,7 @@
 #include "engine/thread.h"
 
+#include "engine/confine.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -33,22 +35,22 @@ int mx_thread_cpu(uint32_t index) {
     return -1;
 }
 
-/* The second number of schedstat; the first is the CPU time. */
-static uint64_t run_delay_ns(pid_t tid) {
-    char path[64], text[128] = "";
-    if (snprintf(path, sizeof path, "/proc/self/task/%d/schedstat", tid) < 0)
-        return 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
+/* Of the calling thread; a thread that is confined cannot open it any more. -1: the kernel has
+ * none. */
+static int open_schedstat(void) {
+    return open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+}
+
+/* The second number; the first is the CPU time. */
+static uint64_t run_delay_ns(int fd) {
+    char text[128] = "";
+    ssize_t n = fd >= 0 ? pread(fd, text, sizeof text - 1, 0) : -1;
     const char *second = n > 0 ? strchr(text, ' ') : NULL;
     return second != NULL ? strtoull(second, NULL, 10) : 0;
 }
 
 struct mx_thread_usage mx_thread_usage(const struct mx_worker *worker) {
-    struct mx_thread_usage usage = {.delay_ns = run_delay_ns(worker->tid)};
+    struct mx_thread_usage usage = {.delay_ns = run_delay_ns(worker->schedstat_fd)};
     struct timespec used = {0}, now;
     clockid_t clock;
     if (pthread_getcpuclockid(worker->thread, &clock) == 0)
@@ -61,7 +63,7 @@ struct mx_thread_usage mx_thread_usage(const struct mx_worker *worker) {
 
 static void *main_of(void *argument) {
     struct mx_worker *worker = argument;
-    worker->tid = gettid();
+    worker->schedstat_fd = open_schedstat();
     cpu_set_t set;
     CPU_ZERO(&set);
     if (worker->cpu >= 0) {
@@ -71,6 +73,8 @@ static void *main_of(void *argument) {
             mx_log_event(&worker->log, MX_SEVERITY_WARN, "pin", "reason", "affinity refused");
     }
     int err = mx_ring_start(&worker->ring);
+    if (err == 0 && mx_confine_thread() < 0)
+        mx_log_event(&worker->log, MX_SEVERITY_WARN, "confine", "reason", "no seccomp here");
     if (err == 0)
         mx_worker_begin(worker);
     while (err == 0 && !mx_worker_is_done(worker))
@@ -80,6 +84,8 @@ static void *main_of(void *argument) {
         err = mx_worker_end(worker);
     worker->error = err;
     worker->usage_end = mx_thread_usage(worker);
+    if (worker->schedstat_fd >= 0)
+        close(worker->schedstat_fd);
     atomic_store_explicit(&worker->has_ended, true, memory_order_release);
     return NULL;
 }

@@ -87,7 +87,7 @@ struct mx_worker {
     int error; /* why the loop ended: 0 or -errno */
     int cpu;   /* pinned to; -1: not */
     pthread_t thread;
-    pid_t tid;
+    int schedstat_fd;
     bool has_thread;
     _Atomic uint32_t heard; /* enum mx_message: the strongest one that has come */
     _Atomic bool is_ready;  /* the ring is enabled and accepting */
