@@ -2,6 +2,7 @@
 #include "engine/conn.h"
 
 #include "engine/conn_impl.h"
+#include "engine/conn_log.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -47,6 +48,10 @@ static bool count_in(struct mx_worker *worker, struct mx_conn *conn) {
         return true;
     }
     atomic_fetch_sub_explicit(&fleet->connections, 1, memory_order_relaxed);
+    static const char *const rows[] = {[MX_FULL_PROCESS] = "engine.maxConnections",
+                                       [MX_FULL_SERVICE] = "connectionLimit",
+                                       [MX_FULL_ADDRESS] = "connectionLimitPerIP"};
+    mx_conn_log_limit(worker, conn, rows[full]);
     worker->counters.refused_max_connections += full == MX_FULL_PROCESS;
     worker->counters.refused_connection_limit += full == MX_FULL_SERVICE;
     worker->counters.refused_connection_limit_per_ip += full == MX_FULL_ADDRESS;
@@ -82,6 +87,7 @@ static void ask_peername(struct mx_worker *worker, struct mx_conn *conn, sa_fami
     }
     int err = worker->ring.io->getpeername(&worker->ring, conn->fd, &conn->peer.sa, &len);
     conn->session.peer = err < 0 ? (struct mx_ip){0} : ip_of(conn);
+    mx_conn_log_open(worker, conn);
 }
 
 void mx_conn_open(struct mx_worker *worker, int fd, uint32_t listener) {
@@ -110,6 +116,7 @@ void mx_conn_on_peername(struct mx_worker *worker, struct mx_conn *conn,
                          const struct io_uring_cqe *cqe) {
     if (cqe->res >= 0) /* an error means that the peer is gone: the receive will tell */
         conn->session.peer = ip_of(conn);
+    mx_conn_log_open(worker, conn);
     if (conn->state == MX_CONN_OPENING)
         begin(worker, conn);
 }
@@ -255,6 +262,7 @@ static void close_if_idle(struct mx_worker *worker, struct mx_conn *conn) {
     }
     if (conn->refs > 0)
         return;
+    mx_conn_log_close(worker, conn);
     mx_ring_close(&worker->ring, conn->fd, mx_worker_op(worker, MX_OP_CLOSE, conn));
     mx_timer_clear(&worker->wheel, &conn->timer);
     mx_conn_block_free(worker, &conn->sending);

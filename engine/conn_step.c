@@ -1,5 +1,6 @@
 /* conn_step.c - the action loop: runs the session over input and does what it asks for. */
 #include "engine/conn_impl.h"
+#include "engine/conn_log.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -114,6 +115,7 @@ static bool do_commit(struct mx_worker *worker, struct mx_conn *conn) {
         conn->wait = MX_WAIT_COMMIT;
         return false;
     }
+    mx_conn_log_message(worker, conn, err);
     mx_session_resume(&conn->session, err, &conn->out);
     return true;
 }
@@ -149,6 +151,7 @@ static bool (*const actions[])(struct mx_worker *, struct mx_conn *) = {
 
 static void out_of_memory(struct mx_worker *worker, struct mx_conn *conn) {
     worker->counters.memory_refused++;
+    mx_conn_log_limit(worker, conn, "engine.sessionMemory");
     mx_conn_farewell(worker, conn, MX_FAREWELL_MEMORY);
 }
 
@@ -315,6 +318,7 @@ void mx_conn_greet(struct mx_worker *worker, struct mx_conn *conn) {
 
 void mx_conn_committed(struct mx_worker *worker, struct mx_conn *conn, int result) {
     assert(conn->wait == MX_WAIT_COMMIT);
+    mx_conn_log_message(worker, conn, result);
     conn->session.is_open = false; /* the sink is done with it, whatever becomes of the reply */
     mx_conn_resume(worker, conn, result);
 }

@@ -1,5 +1,6 @@
 /* conn_timer.c - deadlines: idle time, content time, data rate, lingering, draining. */
 #include "engine/conn_impl.h"
+#include "engine/conn_log.h"
 
 static uint64_t min_u64(uint64_t a, uint64_t b) {
     return a < b ? a : b;
@@ -64,11 +65,13 @@ static void on_open_timer(struct mx_worker *worker, struct mx_conn *conn) {
         bool is_data = mx_session_in_content(&conn->session);
         worker->counters.connection_timeouts += !is_data;
         worker->counters.data_timeouts += is_data;
+        mx_conn_log_limit(worker, conn, is_data ? "dataTimeout" : "connectionTimeout");
         mx_conn_farewell(worker, conn, MX_FAREWELL_TIMEOUT);
         return;
     }
     if (is_too_slow(worker, conn)) {
         worker->counters.slow_data++;
+        mx_conn_log_limit(worker, conn, "minDataRate");
         mx_conn_farewell(worker, conn, MX_FAREWELL_SLOW);
         return;
     }
@@ -121,7 +124,10 @@ void mx_conn_drain(struct mx_worker *worker, struct mx_conn *conn) {
 }
 
 void mx_conn_end_drain(struct mx_worker *worker, struct mx_conn *conn, bool is_end) {
-    worker->counters.drain_killed += conn->state == MX_CONN_OPEN;
+    if (conn->state == MX_CONN_OPEN) {
+        worker->counters.drain_killed++;
+        mx_conn_log_limit(worker, conn, "engine.drainTimeout");
+    }
     if (is_end)
         mx_conn_kill(worker, conn);
     else if (conn->state == MX_CONN_OPEN)

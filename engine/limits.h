@@ -43,6 +43,9 @@ enum {
     /* longest time between two looks at a connection's clocks (ms) */
     MX_TIMER_CHECK_MS = 10000,
 
+    /* lines about limits that a worker writes in a second; the rest is only counted */
+    MX_LOG_LIMITS_PER_S = 20,
+
     /* longest sleep of a worker with nothing to do (ms) */
     MX_SLEEP_MAX_MS = 60000,
 

@@ -2,6 +2,7 @@
 #include "engine/cli/cli.h"
 #include "engine/server.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 
 static int unavailable(int argc, char **argv) {
     (void)argc;
-    fprintf(stderr, "mxring: %s is not available in this version\n", argv[0]);
+    fprintf(stderr, "%s is not available in this version\n", argv[0]);
     return MX_EXIT_UNAVAILABLE;
 }
 
@@ -37,6 +38,15 @@ static int usage(FILE *to) {
     return to == stdout ? MX_EXIT_OK : MX_EXIT_USAGE;
 }
 
+/* getopt begins its messages with argv[0]. */
+static int run_command(size_t i, int argc, char **argv) {
+    static char program[32];
+    int len = snprintf(program, sizeof program, "mxring %s", commands[i].name);
+    assert(len > 0 && (size_t)len < sizeof program);
+    argv[0] = program;
+    return commands[i].run(argc, argv);
+}
+
 int main(int argc, char **argv) {
     if (argc < 2)
         return usage(stderr);
@@ -48,7 +58,7 @@ int main(int argc, char **argv) {
         return usage(stdout);
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+            return run_command(i, argc - 1, argv + 1);
     }
     fprintf(stderr, "mxring: %s: no such command\n", argv[1]);
     return usage(stderr);

@@ -34,6 +34,7 @@
     X(slow_data, "sessions", "ended by minDataRate")                                               \
     X(resets, "connections", "ended by the peer with an error")                                    \
     X(batch_waits, "turns", "turns that waited for a batch")                                       \
+    X(log_suppressed, "lines", "log lines about limits left out: too many in a second")            \
     X(log_dropped, "lines", "log lines dropped because the queue was full")
 
 struct mx_engine_counters {

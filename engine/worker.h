@@ -79,6 +79,8 @@ struct mx_worker {
     struct mx_batch batch;
     uint32_t sink_wait_count;   /* connections that waited for the sink since it was ready */
     uint64_t drain_deadline_ms; /* 0: not draining */
+    uint64_t limits_logged_ms;  /* the second in which ... */
+    uint32_t limits_logged;     /* ... so many lines about limits were written */
     uint64_t accept_retry_ms;   /* accepting is paused: when to look for room again */
     bool is_accept_paused, is_stopping;
     _Atomic uint64_t first_ms; /* first connection; 0: none yet */

@@ -217,7 +217,8 @@ static unsigned print_coverage(void) {
         zeros += print_count(names[SIM_FAULT_COUNT + i], sim_event_counts[i]);
     printf("\nengine: ");
 #define PRINT_ENGINE(name, unit, help)                                                             \
-    if (strcmp(#name, "stale") != 0 && strcmp(#name, "log_dropped") != 0)                          \
+    if (strcmp(#name, "stale") != 0 && strcmp(#name, "log_dropped") != 0 &&                        \
+        strcmp(#name, "log_suppressed") != 0)                                                      \
         zeros += print_count(#name, sim_engine_totals.name);
     MX_ENGINE_COUNTERS(PRINT_ENGINE)
 #undef PRINT_ENGINE

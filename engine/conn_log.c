@@ -1,0 +1,74 @@
+#include "engine/conn_log.h"
+
+#include "engine/limits.h"
+#include "engine/worker.h"
+
+#include <string.h>
+
+static void begin(struct mx_log_line *line, struct mx_worker *worker, const struct mx_conn *conn,
+                  enum mx_log_severity severity, const char *event) {
+    char id[8], ip[MX_IP_TEXT_MAX];
+    mx_log_begin(line, &worker->log, severity, event);
+    for (unsigned i = 0; i < sizeof id; i++)
+        id[i] = "0123456789abcdef"[conn->session.id >> (28 - 4 * i) & 15];
+    mx_log_text(line, "id", (struct mx_span){id, sizeof id});
+    if (conn->session.peer.family != 0)
+        mx_log_text(line, "peer", (struct mx_span){ip, mx_ip_text(&conn->session.peer, ip)});
+}
+
+void mx_conn_log_open(struct mx_worker *worker, const struct mx_conn *conn) {
+    struct mx_log_line line;
+    if (!mx_log_wants(&worker->log, MX_SEVERITY_DEBUG))
+        return;
+    begin(&line, worker, conn, MX_SEVERITY_DEBUG, "connect");
+    mx_log_str(&line, "server", conn->service->server->name);
+    mx_log_end(&line);
+}
+
+void mx_conn_log_close(struct mx_worker *worker, const struct mx_conn *conn) {
+    struct mx_log_line line;
+    if (!mx_log_wants(&worker->log, MX_SEVERITY_DEBUG))
+        return;
+    begin(&line, worker, conn, MX_SEVERITY_DEBUG, "disconnect");
+    mx_log_u64(&line, "transactions", conn->session.transaction_count);
+    mx_log_u64(&line, "errors", conn->session.error_count);
+    mx_log_end(&line);
+}
+
+void mx_conn_log_message(struct mx_worker *worker, const struct mx_conn *conn, int result) {
+    const struct mx_session *session = &conn->session;
+    struct mx_log_line line;
+    if (!mx_log_wants(&worker->log, MX_SEVERITY_DEBUG))
+        return;
+    begin(&line, worker, conn, MX_SEVERITY_DEBUG, "message");
+    mx_log_text(&line, "from", mx_envelope_sender(&session->envelope));
+    mx_log_u64(&line, "recipients", session->envelope.rcpt_count);
+    mx_log_u64(&line, "octets", session->stored_octets);
+    const char *own = mx_err_text(result);
+    mx_log_str(&line, "result", result == 0 ? "ok" : own != NULL ? own : strerrordesc_np(-result));
+    mx_log_end(&line);
+}
+
+/* A flood of refusals must not become a flood of lines. */
+static bool may_say(struct mx_worker *worker) {
+    if (worker->now_ms - worker->limits_logged_ms >= 1000) {
+        worker->limits_logged_ms = worker->now_ms;
+        worker->limits_logged = 0;
+    }
+    if (worker->limits_logged < MX_LOG_LIMITS_PER_S) {
+        worker->limits_logged++;
+        return true;
+    }
+    worker->counters.log_suppressed++;
+    return false;
+}
+
+void mx_conn_log_limit(struct mx_worker *worker, const struct mx_conn *conn, const char *limit) {
+    struct mx_log_line line;
+    if (!mx_log_wants(&worker->log, MX_SEVERITY_INFO) || !may_say(worker))
+        return;
+    begin(&line, worker, conn, MX_SEVERITY_INFO, "limit");
+    mx_log_str(&line, "row", limit);
+    mx_log_str(&line, "server", conn->service->server->name);
+    mx_log_end(&line);
+}
