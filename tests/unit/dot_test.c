@@ -13,7 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum { RANDOM_INPUTS = 200000, SLICES_MAX = 256 };
+enum { RANDOM_INPUTS = 300000, SLICES_MAX = 256 };
 
 static struct guard area;
 

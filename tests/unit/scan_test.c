@@ -7,7 +7,7 @@
 
 #include <criterion/criterion.h>
 
-enum { RANDOM_INPUTS = 150000, RANDOM_LEN_MAX = 400, ENDS_MAX = 1024 };
+enum { RANDOM_INPUTS = 300000, RANDOM_LEN_MAX = 400, ENDS_MAX = 1024 };
 
 static struct guard text_area, ends_area;
 
