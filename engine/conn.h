@@ -38,7 +38,10 @@ struct mx_conn_block {
 };
 
 struct mx_conn {
-    int32_t fd; /* direct slot or descriptor */
+    union {
+        int32_t fd;         /* direct slot or descriptor */
+        uint32_t next_free; /* MX_CONN_FREE: intrusive list, slot number */
+    };
     uint32_t generation;
     uint8_t state; /* enum mx_conn_state */
     uint8_t wait;  /* enum mx_conn_wait */
@@ -50,14 +53,13 @@ struct mx_conn {
     bool is_eof : 1;            /* the peer has sent everything */
     bool is_sending : 1;
     bool is_send_cancelled : 1;
-    bool is_greeted : 1;                          /* the greeting is written */
-    bool is_counted : 1;                          /* counted in by the service */
-    uint32_t next_dirty, next_starved, next_free; /* intrusive lists, slot numbers */
-    uint32_t active_window;       /* the worker's batch window in which input came last */
+    bool is_greeted : 1;               /* the greeting is written */
+    bool is_counted : 1;               /* counted in by the service */
+    uint32_t next_dirty, next_starved; /* intrusive lists, slot numbers */
+    uint32_t window_octets;       /* minDataRate: received when the window began, low 32 bits */
     struct mx_out out;            /* replies not sent yet */
     struct mx_conn_block sending; /* lent to the kernel */
     struct mx_conn_block backlog; /* input not stepped yet */
-    uint32_t window_octets;       /* minDataRate: received when the window began, low 32 bits */
     uint64_t activity_ms;         /* last complete command, or last input within content */
     uint64_t window_ms;           /* when the window began; 0 = not in content */
     struct mx_timer timer;
@@ -68,8 +70,11 @@ struct mx_conn {
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
     } peer;
+    uint32_t active_window; /* the worker's batch window in which input came last */
     struct mx_session session;
 };
+/* What an idle connection costs. */
+_Static_assert(sizeof(struct mx_conn) <= 512, "a slot has grown");
 
 /* Start on a descriptor that was just accepted, or came from another worker. */
 void mx_conn_open(struct mx_worker *worker, int fd, uint32_t listener);

@@ -64,7 +64,7 @@ int mx_service_ask(const struct mx_service *self, struct mx_session *session) {
     switch ((enum mx_hook_point)session->hook) {
     case MX_HOOK_RCPT:
         return mx_relay_check(self->conf, self->server, &session->peer, last_rcpt(session),
-                              &session->refusal);
+                              &session->shared->refusal);
     case MX_HOOK_MAIL:
     case MX_HOOK_DATA:
     case MX_HOOK_POINT_COUNT:

@@ -37,5 +37,6 @@ MX_MUST_CHECK enum mx_service_full mx_service_enter(struct mx_service *self,
                                                     const struct mx_ip *peer);
 void mx_service_leave(struct mx_service *self, const struct mx_ip *peer);
 
-/* Ask the policy at a point of the chain. 0, or a negative error with session->refusal set. */
+/* Ask the policy at a point of the chain. 0, or a negative error with session->shared->refusal set.
+ */
 MX_MUST_CHECK int mx_service_ask(const struct mx_service *self, struct mx_session *session);

@@ -8,7 +8,7 @@
 
 #define MX_PROTO_COUNTERS(X)                                                                       \
     X(messages, "messages", "accepted messages (final 250)")                                       \
-    X(messages_refused, "messages", "messages refused after their data (4xx or 5xx)")              \
+    X(messages_refused, "messages", "messages refused in or after their data (4xx or 5xx)")        \
     X(recipients, "recipients", "recipients of accepted messages")                                 \
     X(body_octets, "octets", "content of accepted messages, unstuffed")                            \
     X(commands, "commands", "command lines read")                                                  \
@@ -23,9 +23,11 @@
     X(transaction_limit, "sessions", "sessions ended by maxTransactions")                          \
     X(bare_lf_commands, "lines", "command lines that ended in a bare LF")                          \
     X(bare_lf_data, "sessions", "sessions ended by a bare LF in DATA")                             \
-    X(bare_cr_data, "messages", "messages with a bare CR in their data")                           \
-    X(nul_data, "messages", "messages with a NUL in their data")                                   \
-    X(eightbit_data, "messages", "messages with octets above 0x7f in their data")                  \
+    X(bare_cr_data, "messages",                                                                    \
+      "messages with a bare CR, sent by DATA (chunks are not looked at)")                          \
+    X(nul_data, "messages", "messages with a NUL, sent by DATA (chunks are not looked at)")        \
+    X(eightbit_data, "messages",                                                                   \
+      "messages with octets above 0x7f, sent by DATA (chunks are not looked at)")                  \
     X(bdat_chunks, "chunks", "BDAT chunks received in full")
 
 struct mx_proto_counters {

@@ -46,7 +46,7 @@ enum mx_action mx_session_ask_hook(struct mx_session *self, enum mx_hook_point p
     if (!(self->conf->hooks & (1u << point)))
         return on_resume(self, 0, out);
     self->hook = (uint8_t)point;
-    self->refusal = (struct mx_refusal){0};
+    self->shared->refusal = (struct mx_refusal){0};
     return mx_session_park(self, MX_ACTION_HOOK, on_resume, MX_STATE_COMMAND);
 }
 
@@ -64,14 +64,16 @@ enum mx_action mx_session_grow(struct mx_session *self, uint32_t octets) {
 
 /* ---- replies ---- */
 
-void mx_session_count_reply(struct mx_session *self, char digit) {
-    if (digit < '4')
-        return;
-    self->error_count++;
+void mx_session_count_line(struct mx_session *self, char digit) {
     if (digit == '4')
         self->shared->counters.replies_4xx++;
-    else
+    if (digit == '5')
         self->shared->counters.replies_5xx++;
+}
+
+void mx_session_count_reply(struct mx_session *self, char digit) {
+    self->error_count += digit >= '4';
+    mx_session_count_line(self, digit);
 }
 
 enum mx_action mx_session_say(struct mx_session *self, struct mx_out *out, struct mx_span line) {
@@ -81,13 +83,13 @@ enum mx_action mx_session_say(struct mx_session *self, struct mx_out *out, struc
 }
 
 enum mx_action mx_session_refuse(struct mx_session *self, struct mx_out *out) {
-    struct mx_span text = self->refusal.text;
+    struct mx_span text = self->shared->refusal.text;
     if (text.len == 0)
         text = MX_SPAN("451 Temporary problem. Please try again later");
     mx_session_count_reply(self, text.ptr[0]);
     mx_reply_echo(out, text, MX_REPLY_LINE_MAX - 2, true);
     mx_out_put(out, MX_SPAN("\r\n"));
-    return self->refusal.is_disconnect ? mx_session_end(self) : MX_ACTION_NONE;
+    return self->shared->refusal.is_disconnect ? mx_session_end(self) : MX_ACTION_NONE;
 }
 
 enum mx_action mx_session_end(struct mx_session *self) {
@@ -132,6 +134,7 @@ void mx_session_reset(struct mx_session *self) {
     self->message_error = 0;
     self->received_octets = self->stored_octets = 0;
     self->data_line_octets = 0;
+    self->is_line_cr = false;
 }
 
 /* ---- verbs that need no file of their own ---- */
@@ -262,43 +265,6 @@ static enum mx_action run_verb(struct mx_session *self, enum mx_verb verb, struc
     return row->run(self, args, out);
 }
 
-/* ---- faults ---- */
-
-static enum mx_action on_fault_delayed(struct mx_session *self, int result, struct mx_out *out) {
-    (void)result, (void)out;
-    self->is_fault_done = true;
-    return MX_ACTION_NONE;
-}
-
-bool mx_session_fault_waits(struct mx_session *self, unsigned place) {
-    uint32_t delay_ms = self->conf->faults[place].delay_ms;
-    if (delay_ms == 0 || self->is_fault_done)
-        return false;
-    self->delay_ms = delay_ms;
-    mx_session_park(self, MX_ACTION_DELAY, on_fault_delayed, (enum mx_session_state)self->state);
-    return true;
-}
-
-enum mx_action mx_session_fault(struct mx_session *self, unsigned place, bool *is_handled,
-                                struct mx_out *out) {
-    *is_handled = true;
-    switch ((enum mx_fault_kind)self->conf->faults[place].kind) {
-    case MX_FAULT_NONE:
-        break;
-    case MX_FAULT_SOFT:
-        return SAY(self, out, "450 4.3.0 Error: command failed");
-    case MX_FAULT_HARD:
-        return SAY(self, out, "500 5.3.0 Error: command failed");
-    case MX_FAULT_DISCONNECT:
-        return mx_session_end(self);
-    case MX_FAULT_DISCONNECT_421:
-        SAY(self, out, "421 4.3.0 Error: closing connection");
-        return mx_session_end(self);
-    }
-    *is_handled = false;
-    return MX_ACTION_NONE;
-}
-
 /* ---- command lines ---- */
 
 static struct mx_span trim(struct mx_span text) {
@@ -319,6 +285,16 @@ static enum mx_verb known_verb(const struct mx_session *self, struct mx_span nam
     return verb;
 }
 
+/* Reading what stands behind a BDAT line as commands would be smuggling. */
+static bool begins_with_bdat(const struct mx_session *self, struct mx_span line) {
+    return line.len >= 4 && known_verb(self, (struct mx_span){line.ptr, 4}) == MX_VERB_BDAT;
+}
+
+/* "BDAT\t6": no command of ours, but the client may think it is. */
+static bool is_odd_bdat(const struct mx_session *self, struct mx_span line) {
+    return line.len > 4 && (unsigned char)line.ptr[4] <= 0x20 && begins_with_bdat(self, line);
+}
+
 static enum mx_action run_line(struct mx_session *self, struct mx_span line, struct mx_out *out) {
     line = trim(line);
     const char *space = memchr(line.ptr, ' ', line.len < 5 ? line.len : 5);
@@ -328,19 +304,20 @@ static enum mx_action run_line(struct mx_session *self, struct mx_span line, str
     struct mx_span name = {line.ptr, name_len};
     struct mx_span args = space != NULL ? mx_span_skip(line, name_len + 1) : (struct mx_span){0};
     enum mx_verb verb = known_verb(self, name);
+    bool is_handled = false;
+    enum mx_action action = MX_ACTION_NONE;
     if (self->conf->faults != NULL) {
-        bool is_handled;
         if (mx_session_fault_waits(self, verb))
             return MX_ACTION_DELAY;
-        enum mx_action action = mx_session_fault(self, verb, &is_handled, out);
-        if (is_handled && verb == MX_VERB_BDAT && self->state != MX_STATE_CLOSED)
-            return mx_session_skip_chunk(self, args);
-        if (is_handled)
-            return action;
+        action = mx_session_fault(self, verb, &is_handled, out);
     }
-    if (verb == MX_VERB_UNKNOWN)
-        return unknown(self, name, out);
-    return run_verb(self, verb, args, out);
+    if (!is_handled && verb != MX_VERB_UNKNOWN)
+        return run_verb(self, verb, args, out);
+    if (!is_handled)
+        action = unknown(self, name, out);
+    if (verb == MX_VERB_UNKNOWN && is_odd_bdat(self, line))
+        return mx_session_end(self);
+    return action;
 }
 
 /* What ends a session instead of its next command. */
@@ -358,23 +335,34 @@ static bool is_over(struct mx_session *self, struct mx_out *out) {
     return true;
 }
 
-/* A line that is refused unread. Behind BDAT come as many octets as it said: reading those as
- * commands would be smuggling, so the session ends. */
-static enum mx_action refuse_line(struct mx_session *self, struct mx_span line,
-                                  struct mx_span refusal, struct mx_out *out) {
+/* A line that is refused unread; may_be_bdat: octets of a chunk may stand behind it. */
+static enum mx_action refuse_line(struct mx_session *self, bool may_be_bdat, struct mx_span refusal,
+                                  struct mx_out *out) {
     mx_session_say(self, out, refusal);
-    while (line.len > 0 && (unsigned char)line.ptr[0] <= 0x20)
-        line = mx_span_skip(line, 1);
-    struct mx_span verb = {line.ptr, line.len < 4 ? line.len : 4};
-    return known_verb(self, verb) == MX_VERB_BDAT ? mx_session_end(self) : MX_ACTION_NONE;
+    return may_be_bdat ? mx_session_end(self) : MX_ACTION_NONE;
+}
+
+static enum mx_action refuse_long_line(struct mx_session *self, struct mx_span seen,
+                                       struct mx_out *out) {
+    self->shared->counters.line_limit++;
+    /* How much of the line is seen depends on the network; its first four octets always are. So
+     * white space is not skipped: what stands behind it might be BDAT. */
+    bool may_be_bdat = (unsigned char)seen.ptr[0] <= 0x20 || begins_with_bdat(self, seen);
+    return refuse_line(self, may_be_bdat,
+                       MX_SPAN("500 Line length exceeded. See RFC 2821 #4.5.3.1.\r\n"), out);
+}
+
+static enum mx_action refuse_bare_lf(struct mx_session *self, struct mx_span line,
+                                     struct mx_out *out) {
+    self->shared->counters.bare_lf_commands++;
+    return refuse_line(self, begins_with_bdat(self, trim(line)),
+                       MX_SPAN("500 5.5.2 line delimiter must be CRLF\r\n"), out);
 }
 
 static enum mx_action step_command(struct mx_session *self, struct mx_span *in,
                                    struct mx_out *out) {
     if (is_over(self, out))
         return MX_ACTION_NONE;
-    struct mx_proto_counters *counters = &self->shared->counters;
-    const char *end = in->ptr + in->len;
     struct mx_span line;
     bool bare_lf = false;
     int err = mx_line_take(&self->line, in, &line, &bare_lf);
@@ -382,24 +370,20 @@ static enum mx_action step_command(struct mx_session *self, struct mx_span *in,
         return MX_ACTION_INPUT;
     enum mx_action action;
     if (err == MX_ELIMIT) {
-        counters->line_limit++;
-        action = refuse_line(self, line,
-                             MX_SPAN("500 Line length exceeded. See RFC 2821 #4.5.3.1.\r\n"), out);
+        action = refuse_long_line(self, line, out);
     } else if (bare_lf && self->conf->refuses_bare_lf_commands) {
-        counters->bare_lf_commands++;
-        action = refuse_line(self, line, MX_SPAN("500 5.5.2 line delimiter must be CRLF\r\n"), out);
+        action = refuse_bare_lf(self, line, out);
     } else {
-        const char *line_begin = line.ptr;
         action = run_line(self, line, out);
         if (action == MX_ACTION_GROW || action == MX_ACTION_DELAY) {
             /* the same line runs again after resume */
-            *in = (struct mx_span){line_begin, (size_t)(end - line_begin)};
+            *in = (struct mx_span){line.ptr, (size_t)(in->ptr + in->len - line.ptr)};
             return action;
         }
-        counters->bare_lf_commands += bare_lf;
+        self->shared->counters.bare_lf_commands += bare_lf;
         self->is_memory_refused = self->is_fault_done = false;
     }
-    counters->commands++;
+    self->shared->counters.commands++;
     return action;
 }
 
@@ -407,6 +391,7 @@ static enum mx_action step_command(struct mx_session *self, struct mx_span *in,
 
 void mx_session_init(struct mx_session *self, const struct mx_session_conf *conf,
                      struct mx_session_shared *shared, uint32_t id) {
+    assert(conf->max_line_octets >= 4); /* refuse_long_line looks at as many */
     memset(self, 0, sizeof *self);
     self->conf = conf;
     self->shared = shared;

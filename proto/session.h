@@ -28,7 +28,7 @@ enum mx_action {
     MX_ACTION_OUTPUT, /* *out has less than MX_OUT_ROOM_MIN left: make room, then step again */
     MX_ACTION_GROW, /* give envelope.base at least self->grow_octets in all; resume(0 or -ENOMEM) */
     MX_ACTION_HOOK, /* run the policy at self->hook; resume(0 = go on, MX_EPENDING never, or with
-                     * self->refusal set: a negative error) */
+                     * shared->refusal set: a negative error) */
     MX_ACTION_DELAY,  /* wait self->delay_ms, resume(0) (fault injection) */
     MX_ACTION_OPEN,   /* a message begins: may it be stored? resume(0, -ENOSPC or another error) */
     MX_ACTION_BODY,   /* store shared->slices[0..slice_count), borrowed; resume(0 or error) */
@@ -98,12 +98,18 @@ struct mx_session_conf {
     uint32_t hidden_features;      /* bits of enum mx_feature: disabledFeatures */
     uint32_t hooks;              /* bits 1 << enum mx_hook_point: where MX_ACTION_HOOK is wanted */
     uint64_t max_message_octets; /* maxMessageSize, 0 = none */
-    uint32_t max_line_octets;    /* maxLineLength, 1..MX_LINE_MAX */
-    uint32_t max_data_line_octets; /* maxDataLineLength, 0 = none */
+    uint32_t max_line_octets;    /* maxLineLength, 4..MX_LINE_MAX: a verb fits in */
+    uint32_t max_data_line_octets; /* maxDataLineLength, 0 = none; below 2^31 */
     uint32_t max_recipients;       /* 0 = none */
     uint32_t max_errors;           /* 0 = none */
     uint32_t max_transactions;     /* 0 = none */
     const struct mx_fault *faults; /* [MX_FAULT_PLACES] or NULL */
+};
+
+/* The refusal a hook leaves behind: "550 5.7.1 text" without CRLF. Borrowed until resume. */
+struct mx_refusal {
+    struct mx_span text;
+    bool is_disconnect;
 };
 
 /* What all sessions of one thread share; the driver owns it and keeps the time. */
@@ -113,6 +119,7 @@ struct mx_session_shared {
     struct mx_span
         slices[MX_BODY_SLICES]; /* content between step (ACTION_BODY) and resume, borrowed */
     uint32_t slice_count;
+    struct mx_refusal refusal; /* set by the driver just before resume(HOOK, error) */
 };
 
 /* Why the server ends a session on its own; the 421 lines of the contract. */
@@ -138,12 +145,6 @@ struct mx_session;
 typedef enum mx_action mx_session_continue_fn(struct mx_session *self, int result,
                                               struct mx_out *out);
 
-/* The refusal a hook leaves behind: "550 5.7.1 text" without CRLF. Borrowed until resume. */
-struct mx_refusal {
-    struct mx_span text;
-    bool is_disconnect;
-};
-
 /* Everything below is private to proto/session*.c unless marked public. */
 struct mx_session {
     const struct mx_session_conf *conf;
@@ -153,16 +154,17 @@ struct mx_session {
     uint8_t resume_state;              /* state after the parked action */
     uint8_t hook;                      /* public at ACTION_HOOK: enum mx_hook_point */
     uint8_t helo_len;                  /* octets in helo_name */
-    uint8_t helo_verb;                 /* enum mx_verb of the accepted HELO/EHLO/LHLO */
-    bool has_quit;    /* public: QUIT was given; nothing more is expected from the client */
-    bool has_helo;    /* HELO, EHLO or LHLO succeeded */
-    bool is_open;     /* public: a message is open at the sink */
-    bool is_draining; /* public, set by the driver: 421 instead of the next command */
-    bool is_failed;   /* the message will be refused at its end; content is dropped */
-    bool is_chunked;  /* the transaction uses BDAT */
+    uint8_t helo_verb; /* enum mx_verb of the last accepted HELO/EHLO/LHLO; 0: none */
+    bool has_quit;     /* public: QUIT was given; nothing more is expected from the client */
+    bool has_helo;     /* HELO, EHLO or LHLO succeeded */
+    bool is_open;      /* public: a message is open at the sink */
+    bool is_draining;  /* public, set by the driver: 421 instead of the next command */
+    bool is_failed;    /* the message will be refused at its end; content is dropped */
+    bool is_chunked;   /* the transaction uses BDAT */
     bool is_last_chunk;
     bool is_fault_done;     /* the fault's delay of this command is over */
-    bool is_line_stuffed;   /* the current content line began with a dot */
+    bool is_line_stuffed;   /* the current content line began with a dot of the stuffing */
+    bool is_line_cr;        /* the last octet of the current content line is a CR */
     bool is_memory_refused; /* GROW was refused: the command gets 452 */
     bool is_trace_due;      /* the Received line has not been handed to the sink yet */
     bool is_abort_due;      /* tell the sink to forget the open message */
@@ -171,22 +173,21 @@ struct mx_session {
     uint8_t pending;        /* enum mx_action that the next step returns */
     struct mx_line line;
     struct mx_dot dot;
-    uint32_t id; /* session id of the Received line and the log */
-    uint32_t error_count, transaction_count;
-    uint32_t delay_ms;                 /* public at ACTION_DELAY */
-    uint32_t grow_octets;              /* public at ACTION_GROW: least size of the block */
-    uint32_t reply_cursor;             /* next recipient of MX_STATE_REPLIES */
-    uint32_t accepted_count;           /* recipients with a 250 of MX_STATE_REPLIES */
-    uint32_t data_line_octets;         /* of the current content line, for maxDataLineLength */
-    int message_error;                 /* why is_failed: 0, -errno, MX_E* */
-    uint64_t received_octets;          /* public: wire octets of the current message */
-    uint64_t stored_octets;            /* public: content octets handed to the sink */
-    uint64_t chunk_octets, chunk_left; /* size of the BDAT chunk; how much is still to come */
-    uint32_t rcpt_at;                  /* record of the recipient a hook is asked about */
-    struct mx_refusal refusal;         /* public at ACTION_HOOK */
-    struct mx_envelope envelope;       /* public */
-    struct mx_ip peer;                 /* public, set by the driver before the first step */
-    char helo_name[MX_HELO_STORED_MAX];
+    uint32_t id;          /* session id of the Received line and the log */
+    uint32_t error_count; /* refused commands and messages, for maxErrors */
+    uint32_t transaction_count;
+    uint32_t delay_ms;                  /* public at ACTION_DELAY */
+    uint32_t grow_octets;               /* public at ACTION_GROW: least size of the block */
+    uint32_t reply_cursor;              /* next recipient of MX_STATE_REPLIES */
+    uint32_t data_line_octets;          /* of the current content line, for maxDataLineLength */
+    int message_error;                  /* why is_failed: 0, -errno, MX_E* */
+    uint64_t received_octets;           /* public: wire octets of the current message */
+    uint64_t stored_octets;             /* public: content octets handed to the sink */
+    uint64_t chunk_octets, chunk_left;  /* size of the BDAT chunk; how much is still to come */
+    uint32_t rcpt_at;                   /* record of the recipient a hook is asked about */
+    struct mx_envelope envelope;        /* public */
+    struct mx_ip peer;                  /* public, set by the driver before the first step */
+    char helo_name[MX_HELO_STORED_MAX]; /* of the last HELO/EHLO/LHLO, accepted or not */
 };
 
 /* Start a session. The peer address is unknown until the driver sets self->peer. Writes nothing:

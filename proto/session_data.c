@@ -1,16 +1,9 @@
-/* session_data.c - DATA, BDAT and the replies behind a message. RFC 5321 4.1.1.4, RFC 3030, RFC
- * 2033. */
-#include "proto/param.h"
+/* session_data.c - DATA, content on its way to the sink, and the replies behind a message. RFC 5321
+ * 4.1.1.4, RFC 2033. */
 #include "proto/session_impl.h"
 #include "proto/trace_header.h"
 
-/* Why a message is refused at its end, beside -errno of the sink. */
-/* Not among the errors a sink can have. */
-enum { TOO_LARGE = -6001, LINE_TOO_LONG = -6002, FAULT_SOFT = -6003, FAULT_HARD = -6004 };
-
-/* The message cannot be stored any more: its octets are read and dropped, the refusal comes at the
- * end, so that the stream stays in step. */
-static void fail(struct mx_session *self, int err) {
+void mx_session_fail(struct mx_session *self, int err) {
     if (self->is_failed)
         return;
     self->is_failed = true;
@@ -51,11 +44,11 @@ static struct mx_span put_trace(struct mx_session *self) {
         .time_s = self->shared->now_s,
     };
     char *text = mx_envelope_scratch(&self->envelope, MX_TRACE_HEADER_MAX);
-    assert(text != NULL); /* has_trace_room() was asked when the message began */
+    assert(text != NULL); /* has_trace_room was asked when the message began */
     return (struct mx_span){text, mx_trace_header_put(&header, text)};
 }
 
-static bool has_trace_room(const struct mx_session *self) {
+bool mx_session_has_trace_room(const struct mx_session *self) {
     return !self->conf->needs_trace ||
            self->envelope.cap - self->envelope.used >= MX_TRACE_HEADER_MAX;
 }
@@ -88,7 +81,7 @@ static void put_final(struct mx_session *self, int err, struct mx_span rcpt, str
     struct mx_span text = MX_SPAN("250 2.6.0 Message received");
     if (err < 0)
         text = refusal_text(self, err);
-    mx_session_count_reply(self, text.ptr[0]);
+    mx_session_count_line(self, text.ptr[0]);
     mx_out_put(out, text);
     if (rcpt.len > 0 && (err == 0 || text.ptr[0] == '4')) {
         mx_out_put(out, MX_SPAN(" <"));
@@ -98,9 +91,25 @@ static void put_final(struct mx_session *self, int err, struct mx_span rcpt, str
     mx_out_put(out, MX_SPAN("\r\n"));
 }
 
-/* The message was accepted for this many of its recipients. */
-static void count_message(struct mx_session *self, uint32_t accepted_count) {
+/* LMTP: how many recipients the sink took the message for. */
+static uint32_t count_accepted(const struct mx_envelope *envelope) {
+    uint32_t accepted_count = 0, cursor = envelope->rcpts_at;
+    struct mx_rcpt rcpt;
+    while (mx_envelope_rcpt_next(envelope, &cursor, &rcpt))
+        accepted_count += rcpt.result == 0;
+    return accepted_count;
+}
+
+/* Before the replies: a client that does not read them changes nothing about what was stored. A
+ * message is one error, however many of its recipients are told so. */
+static void count_message(struct mx_session *self) {
+    const struct mx_envelope *envelope = &self->envelope;
     struct mx_proto_counters *counters = &self->shared->counters;
+    uint32_t accepted_count = 0;
+    if (self->message_error == 0)
+        accepted_count =
+            self->conf->proto == MX_PROTO_LMTP ? count_accepted(envelope) : envelope->rcpt_count;
+    self->error_count += accepted_count < envelope->rcpt_count;
     if (accepted_count == 0) {
         counters->messages_refused++;
         return;
@@ -117,18 +126,25 @@ static void count_content(struct mx_session *self) {
     counters->eightbit_data += self->dot.has_8bit;
 }
 
-/* The message's fate is known (message_error): reply and end the transaction. */
-static enum mx_action put_result(struct mx_session *self, struct mx_out *out) {
-    if (self->conf->proto == MX_PROTO_LMTP) {
-        self->reply_cursor = self->envelope.rcpts_at;
-        self->accepted_count = 0;
-        mx_session_enter(self, MX_STATE_REPLIES);
-        return MX_ACTION_NONE;
-    }
-    count_message(self, self->message_error < 0 ? 0 : self->envelope.rcpt_count);
-    put_final(self, self->message_error, (struct mx_span){0}, out);
+static enum mx_action end_transaction(struct mx_session *self) {
     mx_session_reset(self);
     mx_session_enter(self, MX_STATE_COMMAND);
+    return MX_ACTION_NONE;
+}
+
+enum mx_action mx_session_put_result(struct mx_session *self, struct mx_out *out) {
+    count_message(self);
+    put_final(self, self->message_error, (struct mx_span){0}, out);
+    return end_transaction(self);
+}
+
+/* The fate of the whole message is known (message_error). */
+static enum mx_action put_results(struct mx_session *self, struct mx_out *out) {
+    if (self->conf->proto != MX_PROTO_LMTP)
+        return mx_session_put_result(self, out);
+    count_message(self);
+    self->reply_cursor = self->envelope.rcpts_at;
+    mx_session_enter(self, MX_STATE_REPLIES);
     return MX_ACTION_NONE;
 }
 
@@ -138,14 +154,9 @@ enum mx_action mx_session_step_replies(struct mx_session *self, struct mx_span *
     (void)in;
     struct mx_rcpt rcpt;
     while (mx_out_room(out) >= MX_REPLY_LINE_MAX) {
-        if (!mx_envelope_rcpt_next(&self->envelope, &self->reply_cursor, &rcpt)) {
-            count_message(self, self->accepted_count);
-            mx_session_reset(self);
-            mx_session_enter(self, MX_STATE_COMMAND);
-            return MX_ACTION_NONE;
-        }
+        if (!mx_envelope_rcpt_next(&self->envelope, &self->reply_cursor, &rcpt))
+            return end_transaction(self);
         int err = self->message_error < 0 ? self->message_error : rcpt.result;
-        self->accepted_count += err == 0;
         put_final(self, err, rcpt.address, out);
     }
     return MX_ACTION_OUTPUT;
@@ -155,26 +166,22 @@ static enum mx_action on_committed(struct mx_session *self, int result, struct m
     assert(result <= 0);
     self->is_open = false;
     self->message_error = result;
-    return put_result(self, out);
+    return put_results(self, out);
 }
 
-/* All content is here. */
-static enum mx_action finish(struct mx_session *self, struct mx_out *out) {
+enum mx_action mx_session_finish(struct mx_session *self, struct mx_out *out) {
     if (self->conf->faults != NULL) {
-        bool is_handled = false;
+        bool is_handled;
         if (mx_session_fault_waits(self, MX_FAULT_DOT))
             return MX_ACTION_DELAY;
         self->is_fault_done = false;
-        enum mx_fault_kind kind = (enum mx_fault_kind)self->conf->faults[MX_FAULT_DOT].kind;
-        if (kind == MX_FAULT_SOFT || kind == MX_FAULT_HARD)
-            fail(self, kind == MX_FAULT_SOFT ? FAULT_SOFT : FAULT_HARD);
-        else
-            mx_session_fault(self, MX_FAULT_DOT, &is_handled, out);
+        mx_session_fault(self, MX_FAULT_DOT, &is_handled, out);
         if (is_handled)
             return MX_ACTION_NONE;
+        mx_session_fault_message(self, MX_FAULT_DOT);
     }
     if (self->is_failed)
-        return put_result(self, out);
+        return put_results(self, out);
     return mx_session_park(self, MX_ACTION_COMMIT, on_committed,
                            (enum mx_session_state)self->state);
 }
@@ -186,12 +193,11 @@ static enum mx_action content_done(struct mx_session *self, struct mx_out *out);
 static enum mx_action on_stored(struct mx_session *self, int result, struct mx_out *out) {
     assert(result <= 0);
     if (result < 0)
-        fail(self, result);
+        mx_session_fail(self, result);
     return content_done(self, out);
 }
 
-/* Hand shared->slices[0..slice_count) over, or go on at once when there is nothing to store. */
-static enum mx_action store(struct mx_session *self, struct mx_out *out) {
+enum mx_action mx_session_store(struct mx_session *self, struct mx_out *out) {
     struct mx_session_shared *shared = self->shared;
     if (self->is_failed || shared->slice_count == 0)
         return content_done(self, out);
@@ -200,8 +206,7 @@ static enum mx_action store(struct mx_session *self, struct mx_out *out) {
     return mx_session_park(self, MX_ACTION_BODY, on_stored, (enum mx_session_state)self->state);
 }
 
-/* slices[0] is the Received line when it is still due. Returns how many slices are taken. */
-static uint32_t first_slices(struct mx_session *self) {
+uint32_t mx_session_first_slices(struct mx_session *self) {
     if (!self->is_trace_due || self->is_failed)
         return 0;
     self->is_trace_due = false;
@@ -209,22 +214,39 @@ static uint32_t first_slices(struct mx_session *self) {
     return 1;
 }
 
-/* maxDataLineLength: neither the line's end nor a stuffing dot counts (RFC 5321 4.5.3.1.6). */
-static void check_line_lengths(struct mx_session *self, struct mx_span wire) {
+/* RFC 3030 3: BINARYMIME content has no lines. */
+static bool has_line_limit(const struct mx_session *self) {
+    return self->conf->max_data_line_octets > 0 && self->envelope.body_type != MX_BODY_BINARYMIME;
+}
+
+static void check_line(struct mx_session *self, uint64_t octets) {
+    if (octets > (uint64_t)self->conf->max_data_line_octets + self->is_line_stuffed)
+        mx_session_fail(self, LINE_TOO_LONG);
+}
+
+void mx_session_check_lines(struct mx_session *self, struct mx_span wire) {
+    if (!has_line_limit(self))
+        return;
     bool is_data = self->state == MX_STATE_DATA;
     while (wire.len > 0 && !self->is_failed) {
         if (self->data_line_octets == 0)
             self->is_line_stuffed = is_data && wire.ptr[0] == '.';
         const char *lf = memchr(wire.ptr, '\n', wire.len);
         size_t len = lf != NULL ? (size_t)(lf - wire.ptr) : wire.len;
-        uint64_t line = self->data_line_octets + (uint64_t)len;
-        /* the CR before the LF is not counted; it may be the last octet of the span */
-        uint64_t limit = self->conf->max_data_line_octets + UINT64_C(1) + self->is_line_stuffed;
-        if (line > limit)
-            fail(self, LINE_TOO_LONG);
-        self->data_line_octets = lf != NULL ? 0 : (uint32_t)line;
+        if (len > 0)
+            self->is_line_cr = wire.ptr[len - 1] == '\r';
+        uint64_t octets = self->data_line_octets + (uint64_t)len;
+        /* a last CR belongs to the line's end, or may still turn out to */
+        check_line(self, octets - self->is_line_cr);
+        self->data_line_octets = lf != NULL ? 0 : (uint32_t)octets;
+        self->is_line_cr = self->is_line_cr && lf == NULL;
         wire = mx_span_skip(wire, lf != NULL ? len + 1 : len);
     }
+}
+
+void mx_session_check_last_line(struct mx_session *self) {
+    if (has_line_limit(self))
+        check_line(self, self->data_line_octets);
 }
 
 /* ---- DATA ---- */
@@ -238,13 +260,14 @@ static enum mx_action content_done(struct mx_session *self, struct mx_out *out) 
         return MX_ACTION_NONE;
     case MX_DOT_BARE_LF:
         self->shared->counters.bare_lf_data++;
+        self->shared->counters.messages_refused++;
         SAY(self, out, "500 5.0.0 line delimiter must be CRLF");
         return mx_session_end(self);
     case MX_DOT_END:
         break;
     }
     count_content(self);
-    return finish(self, out);
+    return mx_session_finish(self, out);
 }
 
 /* Octets received that may still turn out to be the final dot line, which does not count. */
@@ -265,12 +288,12 @@ static uint64_t undecided(const struct mx_dot *dot) {
 enum mx_action mx_session_step_data(struct mx_session *self, struct mx_span *in,
                                     struct mx_out *out) {
     if (self->is_fault_done) /* the delay at the final dot is over */
-        return finish(self, out);
+        return mx_session_finish(self, out);
     if (in->len == 0)
         return MX_ACTION_INPUT;
     const struct mx_session_conf *conf = self->conf;
     struct mx_session_shared *shared = self->shared;
-    uint32_t first = first_slices(self);
+    uint32_t first = mx_session_first_slices(self);
     size_t count = MX_BODY_SLICES - first;
     struct mx_span wire = *in;
     enum mx_dot_result result = mx_dot_scan(&self->dot, in, shared->slices + first, &count);
@@ -280,10 +303,9 @@ enum mx_action mx_session_step_data(struct mx_session *self, struct mx_span *in,
     self->received_octets += wire.len;
     uint64_t size = self->received_octets - (result == MX_DOT_END ? 3 : undecided(&self->dot));
     if (conf->max_message_octets > 0 && size > conf->max_message_octets)
-        fail(self, TOO_LARGE);
-    if (conf->max_data_line_octets > 0)
-        check_line_lengths(self, wire);
-    return store(self, out);
+        mx_session_fail(self, TOO_LARGE);
+    mx_session_check_lines(self, wire);
+    return mx_session_store(self, out);
 }
 
 static struct mx_span open_refusal(int err) {
@@ -292,7 +314,7 @@ static struct mx_span open_refusal(int err) {
                : MX_SPAN("451 Unexpected error preparing to receive DATA.\r\n");
 }
 
-static void begin_message(struct mx_session *self) {
+void mx_session_begin_message(struct mx_session *self) {
     self->is_open = true;
     self->is_trace_due = self->conf->needs_trace;
     self->stored_octets = 0;
@@ -303,7 +325,7 @@ static enum mx_action on_data_opened(struct mx_session *self, int result, struct
         mx_session_enter(self, MX_STATE_COMMAND);
         return mx_session_say(self, out, open_refusal(result));
     }
-    begin_message(self);
+    mx_session_begin_message(self);
     mx_dot_init(&self->dot);
     return SAY(self, out, "354 Ok Send data ending with <CRLF>.<CRLF>");
 }
@@ -316,148 +338,10 @@ static enum mx_action on_data_hook(struct mx_session *self, int result, struct m
 
 enum mx_action mx_session_data(struct mx_session *self, struct mx_span args, struct mx_out *out) {
     (void)args;
-    if (!has_trace_room(self)) {
+    if (!mx_session_has_trace_room(self)) {
         if (self->is_memory_refused)
             return mx_session_say(self, out, open_refusal(-ENOMEM));
         return mx_session_grow(self, self->envelope.used + MX_TRACE_HEADER_MAX);
     }
     return mx_session_ask_hook(self, MX_HOOK_DATA, on_data_hook, out);
-}
-
-/* ---- BDAT (RFC 3030 2) ---- */
-
-static enum mx_action chunk_end(struct mx_session *self, struct mx_out *out) {
-    static const struct mx_span refusals[] = {
-        [CHUNK_NO_SENDER] = MX_SPAN("503 5.5.0 No sender specified\r\n"),
-        [CHUNK_NO_RCPT] = MX_SPAN("503 5.5.0 No recipients specified\r\n"),
-    };
-    if (self->chunk_refusal == CHUNK_ANSWERED) {
-        mx_session_reset(self);
-        mx_session_enter(self, MX_STATE_COMMAND);
-        return MX_ACTION_NONE;
-    }
-    if (self->chunk_refusal != CHUNK_OK) {
-        mx_session_enter(self, MX_STATE_COMMAND);
-        return mx_session_say(self, out, refusals[self->chunk_refusal]);
-    }
-    self->shared->counters.bdat_chunks++;
-    if (self->is_last_chunk)
-        return finish(self, out);
-    if (self->is_failed) { /* RFC 3030 2: the client has to begin anew */
-        put_final(self, self->message_error, (struct mx_span){0}, out);
-        self->shared->counters.messages_refused++;
-        mx_session_reset(self);
-        mx_session_enter(self, MX_STATE_COMMAND);
-        return MX_ACTION_NONE;
-    }
-    mx_out_put(out, MX_SPAN("250 2.0.0 "));
-    mx_reply_number(out, self->chunk_octets);
-    mx_out_put(out, MX_SPAN(" octets received\r\n"));
-    mx_session_enter(self, MX_STATE_COMMAND);
-    return MX_ACTION_NONE;
-}
-
-enum mx_action mx_session_step_chunk(struct mx_session *self, struct mx_span *in,
-                                     struct mx_out *out) {
-    struct mx_session_shared *shared = self->shared;
-    if (self->is_fault_done)
-        return finish(self, out);
-    bool is_refused = self->chunk_refusal != CHUNK_OK;
-    bool has_trace = !is_refused && !self->is_failed && self->is_trace_due && self->chunk_left == 0;
-    if (self->chunk_left == 0 && !has_trace)
-        return chunk_end(self, out);
-    if (in->len == 0 && self->chunk_left > 0)
-        return MX_ACTION_INPUT;
-    size_t len = in->len < self->chunk_left ? in->len : (size_t)self->chunk_left;
-    struct mx_span content = {in->ptr, len};
-    *in = mx_span_skip(*in, len);
-    self->chunk_left -= len;
-    if (is_refused)
-        return MX_ACTION_NONE;
-    self->received_octets += len;
-    if (self->conf->max_data_line_octets > 0)
-        check_line_lengths(self, content);
-    uint32_t count = first_slices(self);
-    if (len > 0)
-        shared->slices[count++] = content;
-    shared->slice_count = count;
-    return store(self, out);
-}
-
-static enum mx_action on_chunk_opened(struct mx_session *self, int result, struct mx_out *out) {
-    (void)out;
-    if (result < 0)
-        fail(self, result);
-    else
-        begin_message(self);
-    return MX_ACTION_NONE;
-}
-
-static enum mx_action on_chunk_hook(struct mx_session *self, int result, struct mx_out *out) {
-    if (result == 0)
-        return mx_session_park(self, MX_ACTION_OPEN, on_chunk_opened, MX_STATE_CHUNK);
-    enum mx_action action = mx_session_refuse(self, out);
-    if (self->state == MX_STATE_CLOSED)
-        return action;
-    self->chunk_refusal = CHUNK_ANSWERED; /* the octets have to be read all the same */
-    mx_session_enter(self, MX_STATE_CHUNK);
-    return MX_ACTION_NONE;
-}
-
-/* "<size> [LAST]" */
-static bool parse_bdat(struct mx_session *self, struct mx_span args) {
-    struct mx_param size, last;
-    if (!mx_param_take(&args, &size) || size.has_value ||
-        !mx_param_u64(size.key, &self->chunk_octets))
-        return false;
-    self->is_last_chunk = false;
-    if (mx_param_take(&args, &last)) {
-        if (last.has_value || !mx_param_is(&last, MX_SPAN("LAST")))
-            return false;
-        self->is_last_chunk = true;
-    }
-    return !mx_param_take(&args, &last);
-}
-
-enum mx_action mx_session_skip_chunk(struct mx_session *self, struct mx_span args) {
-    if (!parse_bdat(self, args))
-        return mx_session_end(self);
-    self->chunk_left = self->chunk_octets;
-    self->chunk_refusal = CHUNK_ANSWERED;
-    mx_session_enter(self, MX_STATE_CHUNK);
-    return MX_ACTION_NONE;
-}
-
-enum mx_action mx_session_bdat(struct mx_session *self, struct mx_span args, struct mx_out *out) {
-    if (!parse_bdat(self, args)) {
-        /* nobody knows how many octets follow: reading them as commands would be smuggling */
-        SAY(self, out, "501 5.5.4 Usage: BDAT <size> [LAST]");
-        return mx_session_end(self);
-    }
-    const struct mx_envelope *envelope = &self->envelope;
-    self->chunk_refusal = CHUNK_OK;
-    if (!envelope->has_sender)
-        self->chunk_refusal = CHUNK_NO_SENDER;
-    else if (envelope->rcpt_count == 0)
-        self->chunk_refusal = CHUNK_NO_RCPT;
-    bool is_first = self->chunk_refusal == CHUNK_OK && !self->is_chunked;
-    if (is_first && !has_trace_room(self) && !self->is_memory_refused)
-        return mx_session_grow(self, envelope->used + MX_TRACE_HEADER_MAX);
-    self->chunk_left = self->chunk_octets;
-    if (self->chunk_refusal == CHUNK_OK) {
-        uint64_t max = self->conf->max_message_octets;
-        if (max > 0 &&
-            (self->chunk_octets > max || self->received_octets > max - self->chunk_octets))
-            fail(self, TOO_LARGE);
-        else if (is_first && !has_trace_room(self))
-            fail(self, -ENOMEM);
-    }
-    if (is_first) {
-        self->is_chunked = true;
-        self->dot = (struct mx_dot){0};
-        if (!self->is_failed)
-            return mx_session_ask_hook(self, MX_HOOK_DATA, on_chunk_hook, out);
-    }
-    mx_session_enter(self, MX_STATE_CHUNK);
-    return MX_ACTION_NONE;
 }

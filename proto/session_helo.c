@@ -2,12 +2,11 @@
 #include "proto/path.h"
 #include "proto/session_impl.h"
 
-static void remember(struct mx_session *self, enum mx_verb verb, struct mx_span name) {
+static void remember(struct mx_session *self, struct mx_span name) {
     size_t len = name.len < sizeof self->helo_name ? name.len : sizeof self->helo_name;
     if (len > 0)
         memcpy(self->helo_name, name.ptr, len);
     self->helo_len = (uint8_t)len;
-    self->helo_verb = (uint8_t)verb;
 }
 
 /* "<helloName> Hello <arg> [<ip>]" */
@@ -107,12 +106,13 @@ static bool greet(struct mx_session *self, enum mx_verb verb, struct mx_span nam
         refuse_missing(self, verb, out);
         return false;
     }
-    remember(self, verb, name);
+    remember(self, name); /* also when it is refused, as James does; the verb stays */
     if (!self->conf->accepts_all && !mx_helo_is_valid(name, verb != MX_VERB_HELO)) {
         SAY(self, out, "501 5.5.2 Invalid domain name or ip supplied as HELO argument");
         return false;
     }
     self->has_helo = true;
+    self->helo_verb = (uint8_t)verb;
     return true;
 }
 

@@ -8,6 +8,14 @@
 /* Why the octets of a BDAT chunk are dropped instead of stored. */
 enum chunk_refusal { CHUNK_OK, CHUNK_NO_SENDER, CHUNK_NO_RCPT, CHUNK_ANSWERED };
 
+/* Why a message is refused at its end, beside -errno of the sink; none of them is an errno. */
+enum message_error {
+    TOO_LARGE = -6001,
+    LINE_TOO_LONG = -6002,
+    FAULT_SOFT = -6003,
+    FAULT_HARD = -6004
+};
+
 /* A verb's handler gets the text behind the verb and one space. */
 typedef enum mx_action mx_verb_fn(struct mx_session *self, struct mx_span args, struct mx_out *out);
 
@@ -32,8 +40,10 @@ enum mx_action mx_session_grow(struct mx_session *self, uint32_t octets);
 enum mx_action mx_session_say(struct mx_session *self, struct mx_out *out, struct mx_span line);
 #define SAY(self, out, text) mx_session_say((self), (out), MX_SPAN(text "\r\n"))
 
-/* Count a reply by its first digit; for lines that are put together. */
+/* Count a reply by its first digit, as an error of the client too; for lines that are put together.
+ * count_line: the reply alone. */
 void mx_session_count_reply(struct mx_session *self, char digit);
+void mx_session_count_line(struct mx_session *self, char digit);
 
 /* Write the refusal a hook left behind; closes when it says so. */
 enum mx_action mx_session_refuse(struct mx_session *self, struct mx_out *out);
@@ -46,18 +56,50 @@ void mx_session_reset(struct mx_session *self);
 bool mx_session_fault_waits(struct mx_session *self, unsigned place);
 
 /* Do what the fault row of this place wants. *is_handled: it took the place of the command's own
- * work. */
+ * work. A refusal at BDAT or MX_FAULT_DOT is not done here: octets may have to be read first, and
+ * in LMTP each recipient is told. */
 enum mx_action mx_session_fault(struct mx_session *self, unsigned place, bool *is_handled,
                                 struct mx_out *out);
 
-/* A BDAT command has been refused already: read and drop the octets that follow it (RFC 3030 2), or
- * end the session when its arguments do not say how many they are. */
-enum mx_action mx_session_skip_chunk(struct mx_session *self, struct mx_span args);
+/* The message fails when the fault row of this place (BDAT or MX_FAULT_DOT) is a refusal.
+ * conf->faults may be NULL. */
+void mx_session_fault_message(struct mx_session *self, unsigned place);
 
 /* Reply and close: nothing is read any more. */
 enum mx_action mx_session_end(struct mx_session *self);
 
-/* Content states (session_data.c). */
+/* ---- a message (session_data.c) ---- */
+
+/* Is there room in the block for the Received line, when one is wanted? */
+bool mx_session_has_trace_room(const struct mx_session *self);
+
+/* OPEN succeeded: content may come. */
+void mx_session_begin_message(struct mx_session *self);
+
+/* The message cannot be stored any more: its octets are read and dropped, the refusal comes at the
+ * end, so that the stream stays in step. The first error stays. */
+void mx_session_fail(struct mx_session *self, int err);
+
+/* slices[0] is the Received line when it is still due. Returns how many slices are taken. */
+uint32_t mx_session_first_slices(struct mx_session *self);
+
+/* maxDataLineLength: fail when a line of this content, as received, is longer. Neither the line's
+ * end, CRLF or LF, nor a stuffing dot counts (RFC 5321 4.5.3.1.6). check_last_line: the message
+ * ends here, maybe in the middle of a line. */
+void mx_session_check_lines(struct mx_session *self, struct mx_span wire);
+void mx_session_check_last_line(struct mx_session *self);
+
+/* Hand shared->slices[0..slice_count) over, or go on at once when there is nothing to store. */
+enum mx_action mx_session_store(struct mx_session *self, struct mx_out *out);
+
+/* All content is here: COMMIT, or the refusal. */
+enum mx_action mx_session_finish(struct mx_session *self, struct mx_out *out);
+
+/* Count the message, answer it with one reply (message_error) and end the transaction. */
+enum mx_action mx_session_put_result(struct mx_session *self, struct mx_out *out);
+
+/* ---- the content states ---- */
+
 enum mx_action mx_session_step_data(struct mx_session *self, struct mx_span *in,
                                     struct mx_out *out);
 enum mx_action mx_session_step_chunk(struct mx_session *self, struct mx_span *in,

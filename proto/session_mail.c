@@ -92,6 +92,14 @@ static struct mx_span size_param(struct mx_session *self, const struct mx_param 
     return (struct mx_span){0};
 }
 
+/* RFC 6531 3.4: the parameter takes no value. */
+static const struct mx_span bad_smtputf8 =
+    MX_SPAN("501 5.5.4 Syntax error in SMTPUTF8 parameter\r\n");
+
+static bool is_smtputf8(const struct mx_session *self, const struct mx_param *param) {
+    return self->conf->has_smtputf8 && mx_param_is(param, MX_SPAN("SMTPUTF8"));
+}
+
 /* Unknown parameters of MAIL are ignored, as James does. Returns the refusal, or an empty span. */
 static struct mx_span mail_params(struct mx_session *self, struct mx_span rest) {
     struct mx_param param;
@@ -102,7 +110,9 @@ static struct mx_span mail_params(struct mx_session *self, struct mx_span rest) 
                 return refusal;
         } else if (mx_param_is(&param, MX_SPAN("BODY"))) {
             self->envelope.body_type = (uint8_t)body_type(self, param.value);
-        } else if (self->conf->has_smtputf8 && mx_param_is(&param, MX_SPAN("SMTPUTF8"))) {
+        } else if (is_smtputf8(self, &param)) {
+            if (param.has_value && !self->conf->accepts_all)
+                return bad_smtputf8;
             self->envelope.is_smtputf8 = true;
         }
     }
@@ -119,6 +129,19 @@ static enum mx_action on_mail_hook(struct mx_session *self, int result, struct m
     return MX_ACTION_NONE;
 }
 
+/* Where James looks for parameters, whatever else is wrong with the path: behind "> ". */
+static struct mx_span behind_brackets(struct mx_span text) {
+    const char *begin = text.len > 0 ? memchr(text.ptr, '<', text.len) : NULL;
+    if (begin == NULL)
+        return (struct mx_span){0};
+    text = mx_span_skip(text, (size_t)(begin - text.ptr));
+    const char *end = memchr(text.ptr, '>', text.len);
+    if (end == NULL)
+        return (struct mx_span){0};
+    text = mx_span_skip(text, (size_t)(end - text.ptr) + 1);
+    return text.len > 0 && *text.ptr == ' ' ? text : (struct mx_span){0};
+}
+
 /* Parse the argument of MAIL. Returns the refusal, or an empty span. */
 static struct mx_span mail_parse(struct mx_session *self, struct mx_span args,
                                  struct mx_path *path) {
@@ -127,13 +150,16 @@ static struct mx_span mail_parse(struct mx_session *self, struct mx_span args,
         return MX_SPAN("501 5.5.4 Usage: MAIL FROM:<sender>\r\n");
     bool needs_brackets = conf->needs_brackets && conf->proto == MX_PROTO_SMTP;
     struct mx_span inner = {0}, rest = {0};
+    bool is_split = true;
     if (conf->accepts_all)
         split_anything(args, &inner, &rest);
-    else if (mx_path_split(args, needs_brackets, &inner, &rest) < 0)
-        return MX_SPAN("501 5.1.7 Syntax error in MAIL command\r\n");
-    struct mx_span refusal = mail_params(self, rest);
+    else
+        is_split = mx_path_split(args, needs_brackets, &inner, &rest) == 0;
+    struct mx_span refusal = mail_params(self, is_split ? rest : behind_brackets(args));
     if (refusal.len > 0)
         return refusal;
+    if (!is_split)
+        return MX_SPAN("501 5.1.7 Syntax error in MAIL command\r\n");
     bool needs_smtputf8;
     if (parse_address(self, inner, path, &needs_smtputf8) == 0)
         return (struct mx_span){0};
@@ -234,8 +260,10 @@ enum mx_action mx_session_rcpt(struct mx_session *self, struct mx_span args, str
     }
     struct mx_param param;
     while (!conf->accepts_all && mx_param_take(&rest, &param)) {
-        if (!conf->has_smtputf8 || !mx_param_is(&param, MX_SPAN("SMTPUTF8")))
+        if (!is_smtputf8(self, &param))
             return refuse_option(self, param.key, out);
+        if (param.has_value)
+            return mx_session_say(self, out, bad_smtputf8);
     }
     return add_rcpt(self, &path, out);
 }

@@ -19,9 +19,10 @@ static inline struct mx_span mx_span_of(const char *text) {
     return (struct mx_span){text, strlen(text)};
 }
 
-/* Drop the first n octets; n must not exceed the length. */
+/* Drop the first n octets; n must not exceed the length. An empty span may have no pointer: NULL +
+ * 0 is undefined in C. */
 static inline struct mx_span mx_span_skip(struct mx_span span, size_t n) {
-    return (struct mx_span){span.ptr + n, span.len - n};
+    return n > 0 ? (struct mx_span){span.ptr + n, span.len - n} : span;
 }
 
 static inline char mx_ascii_lower(char c) {

@@ -4,13 +4,12 @@
 
 #include <assert.h>
 
-/* Octets kept of each text. A HELO name and a host name have at most 255, a path 256. */
+/* Octets kept of each text. A HELO name and a host name have at most 255. */
 enum {
     VERB_MAX = 8,
     NAME_MAX = 255,
     SOFTWARE_MAX = 64,
     TLS_MAX = 128,
-    RCPT_MAX = 380,
     PROTOCOL_MAX = sizeof "UTF8SMTPSA" - 1,
     ID_LEN = 8,
     DATE_LEN = sizeof "Thu, 01 Jan 1970 00:00:00 +0000 (UTC)" - 1,
@@ -33,7 +32,7 @@ enum {
     BY_LINE_MAX = sizeof BY " (" WITH " ID "
                             ";\r\n" +
                   NAME_MAX + SOFTWARE_MAX + PROTOCOL_MAX + ID_LEN,
-    FOR_LINE_MAX = sizeof FOR "<>;\r\n" + RCPT_MAX,
+    FOR_LINE_MAX = sizeof FOR "<>;\r\n" + MX_TRACE_RCPT_MAX,
     DATE_LINE_MAX = sizeof INDENT "\r\n" + DATE_LEN,
 };
 _Static_assert(FROM_LINE_MAX + USING_LINE_MAX + BY_LINE_MAX + FOR_LINE_MAX + DATE_LINE_MAX <=
@@ -180,6 +179,11 @@ static char *put_from_line(char *at, const struct mx_trace_header *self) {
     return put(at, MX_SPAN("])\r\n"));
 }
 
+/* Half an address would be another one. */
+static bool has_for(const struct mx_trace_header *self) {
+    return self->rcpt.len > 0 && self->rcpt.len <= MX_TRACE_RCPT_MAX;
+}
+
 static char *put_by_line(char *at, const struct mx_trace_header *self) {
     at = put(at, MX_SPAN(BY));
     at = put_foreign(at, self->by, NAME_MAX, TEXT, self->is_utf8);
@@ -189,7 +193,7 @@ static char *put_by_line(char *at, const struct mx_trace_header *self) {
     at = put_protocol(at, self);
     at = put(at, MX_SPAN(" ID "));
     at = put_id(at, self->session_id);
-    return put(at, self->rcpt.len > 0 ? MX_SPAN("\r\n") : MX_SPAN(";\r\n"));
+    return put(at, has_for(self) ? MX_SPAN("\r\n") : MX_SPAN(";\r\n"));
 }
 
 size_t mx_trace_header_put(const struct mx_trace_header *self, char text[MX_TRACE_HEADER_MAX]) {
@@ -200,9 +204,9 @@ size_t mx_trace_header_put(const struct mx_trace_header *self, char text[MX_TRAC
         at = put(at, MX_SPAN(")\r\n"));
     }
     at = put_by_line(at, self);
-    if (self->rcpt.len > 0) {
+    if (has_for(self)) {
         at = put(at, MX_SPAN(FOR "<"));
-        at = put_foreign(at, self->rcpt, RCPT_MAX, TEXT, self->is_utf8);
+        at = put_foreign(at, self->rcpt, MX_TRACE_RCPT_MAX, TEXT, self->is_utf8);
         at = put(at, MX_SPAN(">;\r\n"));
     }
     at = put(at, MX_SPAN(INDENT));

@@ -126,6 +126,7 @@ static uint16_t expect(const struct sim_client *c, const struct sim_item *item, 
 
 static void forget(struct sim_model *model) {
     model->has_sender = model->is_chunked = model->is_in_content = model->any_ok = false;
+    model->is_counted = false;
     model->rcpts = model->finals = 0;
     model->octets = 0;
 }
@@ -216,10 +217,12 @@ static bool apply(struct sim_client *c, const struct sim_item *item, uint16_t co
 
 static void count_error(struct sim_client *c, const struct sim_item *item, uint16_t code) {
     uint32_t max = server_of(c)->max_errors;
-    if (code < 400)
-        return;
-    c->model.errors++;
     bool is_command = item->kind != SIM_IT_CONTENT && item->kind != SIM_IT_BDAT;
+    bool is_final = !is_command && c->model.has_sender && c->model.rcpts > 0;
+    if (code < 400 || (is_final && c->model.is_counted))
+        return; /* a message is one error, however many replies LMTP has for it */
+    c->model.is_counted = is_final;
+    c->model.errors++;
     if (max > 0 && c->model.errors >= max && is_command && !c->is_dismissed)
         c->model.must_hear_errors = true;
 }
@@ -305,8 +308,8 @@ static void judge(struct sim_client *c, const char *line, uint16_t code) {
         c->is_loose = true; /* what follows from it is not worth a model */
         c->leave_us = sim.now_us + 100000000;
     }
-    bool is_answered = apply(c, item, code);
     count_error(c, item, code);
+    bool is_answered = apply(c, item, code);
     c->answered += is_answered;
     c->idle_since_us = sim.now_us;
 }

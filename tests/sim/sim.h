@@ -122,6 +122,7 @@ struct sim_model {
     bool has_helo, has_sender, is_chunked, is_in_content;
     bool must_hear_errors; /* 421 Too many errors has to follow */
     bool any_ok;           /* of the final replies so far */
+    bool is_counted;       /* ... a refusal among them was counted as an error */
     uint32_t rcpts, errors, transactions;
     uint32_t finals; /* LMTP: final replies read */
     uint64_t octets; /* BDAT octets of the message so far */

@@ -109,12 +109,26 @@ static inline size_t naive_bdat(const struct recorder *self, size_t at, size_t e
     return len;
 }
 
+/* maxDataLineLength, from the definition: an LF and the CR in front of it end a line. */
+static inline void check_line_limit(const struct recorder *self, struct mx_span content) {
+    uint32_t limit = self->session.conf->max_data_line_octets;
+    if (limit == 0 || self->session.envelope.body_type == MX_BODY_BINARYMIME)
+        return;
+    while (content.len > 0) {
+        const char *lf = memchr(content.ptr, '\n', content.len);
+        size_t len = lf != NULL ? (size_t)(lf - content.ptr) : content.len;
+        assert(len - (lf != NULL && len > 0 && lf[-1] == '\r') <= limit);
+        content = mx_span_skip(content, len + (lf != NULL));
+    }
+}
+
 /* What was stored is the content, behind one Received line when the server wants one. */
 static inline void check_content(const struct recorder *self) {
     static char wanted[RECORDER_STREAM_MAX];
     struct mx_span wire = {self->stream + self->open_at, self->consumed - self->open_at};
     size_t len = self->is_data ? naive_data(wire, wanted)
                                : naive_bdat(self, self->open_at, self->consumed, wanted);
+    check_line_limit(self, (struct mx_span){wanted, len});
     assert(self->content_len >= len);
     size_t trace_len = self->content_len - len;
     assert(memcmp(self->content + trace_len, wanted, len) == 0);
@@ -203,9 +217,9 @@ static inline int do_hook(struct recorder *self) {
     }
     if (!holds(text, self->plan.refused_octet))
         return 0;
-    session->refusal.is_disconnect = self->plan.hook_disconnects;
+    session->shared->refusal.is_disconnect = self->plan.hook_disconnects;
     if (session->hook != MX_HOOK_MAIL)
-        session->refusal.text = MX_SPAN("550 5.7.1 no");
+        session->shared->refusal.text = MX_SPAN("550 5.7.1 no");
     return -EACCES;
 }
 

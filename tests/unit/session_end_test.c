@@ -208,6 +208,41 @@ Test(session_end, fault_at_the_dot) {
     }
 }
 
+/* A refusal at BDAT is one of the message: the octets are read first, LMTP tells each recipient,
+ * and what would be refused without it gets its own refusal. */
+Test(session_end, fault_at_bdat) {
+    static const struct row rows[] = {
+        {"LAST",      {0}, MR "BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n",                "250 250 450/4.3.0 250"           },
+        {"not LAST",
+         {0},
+         MR "BDAT 6\r\nQUIT\r\nBDAT 6 LAST\r\nQUIT\r\nMAIL FROM:<>\r\n",
+         "250 250 450/4.3.0 503/5.5.0 250"                                                                        },
+        {"empty",     {0}, MR "BDAT 0 LAST\r\nMAIL FROM:<>\r\n",                "250 250 450/4.3.0 250"           },
+        {"no sender", {0}, "BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n",                   "503/5.5.0 250"                   },
+        {"no rcpt",   {0}, "MAIL FROM:<>\r\nBDAT 6\r\nQUIT\r\nRCPT TO:<b>\r\n", "250 503/5.5.0 250"               },
+        {"malformed", {0}, MR "BDAT x\r\nNOOP\r\n",                             "250 250 501/5.5.4 close"         },
+        {"DATA",      {0}, MESSAGE,                                             "250 250 open 354 body commit 250"},
+    };
+    static const struct row lmtp_rows[] = {
+        {"LAST",     {0}, MRR "BDAT 6 LAST\r\nQUIT\r\nNOOP\r\n", "250 250 250 450/4.3.0 450/4.3.0 250"},
+        {"not LAST", {0}, MRR "BDAT 6\r\nQUIT\r\nNOOP\r\n",      "250 250 250 450/4.3.0 250"          },
+    };
+    struct mx_fault faults[MX_FAULT_PLACES] = {
+        [MX_VERB_BDAT] = {MX_FAULT_SOFT, 0}
+    };
+    struct mx_session_conf conf = base, lmtp_conf = lmtp();
+    conf.faults = lmtp_conf.faults = faults;
+    play_rows(&conf, rows, ROWS(rows));
+    play_rows(&lmtp_conf, lmtp_rows, ROWS(lmtp_rows));
+    struct run run;
+    init(&run, &lmtp_conf, &(struct plan){0});
+    feed(&run, MRR "BDAT 6 LAST\r\nQUIT\r", 1);
+    cr_expect_str_eq(run.words, "250 250 250", "the reply comes before the octets: %s", run.words);
+    feed(&run, "\n", 1);
+    cr_expect_eq(run.shared.counters.messages_refused, UINT64_C(1));
+    finish(&run);
+}
+
 Test(session_end, fault_of_the_greeting) {
     static const char *const words[] = {"220", "450/4.3.0", "500/5.3.0", "", "421/4.3.0"};
     for (unsigned i = 0; i < ROWS(words) * 2; i++) {
@@ -235,6 +270,40 @@ Test(session_end, fault_of_the_greeting) {
         cr_expect_str_eq(run.words, kind == MX_FAULT_NONE ? "250" : "close");
         finish(&run);
     }
+}
+
+/* ---- errors ---- */
+
+/* A refused message is one error, however many recipients are told so. */
+Test(session_end, one_message_is_one_error) {
+#define REFUSED MRR "RCPT TO:<d@x.org>\r\nBDAT 1 LAST\r\nx"
+    static const struct row rows[] = {
+        {"all",
+         {.commit = -EIO},
+         REFUSED "NOOP\r\n" REFUSED "NOOP\r\n",
+         "250 250 250 250 open body commit 451/4.0.0 451/4.0.0 451/4.0.0 250 "
+         "250 250 250 250 open body commit 451/4.0.0 451/4.0.0 451/4.0.0 421/4.7.0 close"},
+        {"two of three",
+         {.rcpts = {-EIO, 0, -EIO}},
+         REFUSED REFUSED "NOOP\r\n",
+         "250 250 250 250 open body commit 451/4.0.0 250 451/4.0.0 "
+         "250 250 250 250 open body commit 451/4.0.0 250 451/4.0.0 421/4.7.0 close"      },
+        {"none",
+         {0},
+         REFUSED REFUSED "NOOP\r\n",
+         "250 250 250 250 open body commit 250 250 250 "
+         "250 250 250 250 open body commit 250 250 250 250"                              },
+    };
+    struct mx_session_conf conf = lmtp();
+    conf.max_errors = 2;
+    play_rows(&conf, rows, ROWS(rows));
+    struct run run;
+    init(&run, &conf, &rows[0].plan);
+    feed(&run, REFUSED, 1);
+    cr_expect_eq(run.shared.counters.replies_4xx, UINT64_C(3), "each reply is counted");
+    cr_expect_eq(run.session.error_count, 1U);
+    finish(&run);
+#undef REFUSED
 }
 
 /* ---- counters ---- */
@@ -277,9 +346,13 @@ Test(session_end, counters) {
         {"transactions",        MESSAGE MESSAGE "MAIL FROM:<>\r\n",                         COUNTER(transaction_limit), 1},
         {"bare LF command",     "NOOP\nNOOP\r\n",                                           COUNTER(bare_lf_commands),  1},
         {"bare LF data",        MR "DATA\r\nx\n",                                           COUNTER(bare_lf_data),      1},
+        {"bare LF, refused",    MR "DATA\r\nx\n",                                           COUNTER(messages_refused),  1},
+        {"bare LF, too large",  MR "DATA\r\n0123456789\r\n0123456789\r\nx\n",
+         COUNTER(messages_refused),                                                                                     1},
         {"bare CR data",        MR "DATA\r\nx\ry\r\n.\r\n",                                 COUNTER(bare_cr_data),      1},
         {"no bare CR",          MR "DATA\r\nx\r\n.\r\n",                                    COUNTER(bare_cr_data),      0},
         {"8-bit",               MR "DATA\r\n\xff\r\n.\r\n" MESSAGE,                         COUNTER(eightbit_data),     1},
+        {"8-bit, BDAT",         MR "BDAT 3 LAST\r\n\xff\r.",                                COUNTER(eightbit_data),     0},
         {"chunks",              MR "BDAT 1\r\nxBDAT 0\r\nBDAT 1 LAST\r\nx",                 COUNTER(bdat_chunks),       3},
         {"refused chunk",       "BDAT 1\r\nx",                                              COUNTER(bdat_chunks),       0},
     };

@@ -93,8 +93,8 @@ static inline int do_grow(struct run *run) {
 
 static inline int do_hook(struct run *run) {
     if (run->plan.refusal != NULL)
-        run->session.refusal.text = mx_span_of(run->plan.refusal);
-    run->session.refusal.is_disconnect = run->plan.hook_disconnects;
+        run->session.shared->refusal.text = mx_span_of(run->plan.refusal);
+    run->session.shared->refusal.is_disconnect = run->plan.hook_disconnects;
     return run->plan.hook;
 }
 

@@ -280,11 +280,12 @@ Test(session, replies_wait_for_room) {
 Test(session, resume_decides) {
     static const char *const ways[] = {MR "DATA\r\nx\r\n.\r\nQUIT\r\n",
                                        MR "BDAT 1 LAST\r\nxQUIT\r\n"};
-    for (size_t i = 0; i < ROWS(ways) * 2; i++) {
+    for (size_t i = 0; i < ROWS(ways) * 4; i++) {
         bool is_good = i % 2 == 0;
+        struct mx_session_conf conf = i % 4 < 2 ? base : lmtp();
         struct run run;
-        init(&run, &base, &(struct plan){0});
-        struct mx_span in = mx_span_of(ways[i / 2]);
+        init(&run, &conf, &(struct plan){0});
+        struct mx_span in = mx_span_of(ways[i / 4]);
         enum mx_action action;
         while ((action = mx_session_step(&run.session, &in, &run.out)) != MX_ACTION_COMMIT)
             cr_assert(act(&run, action));
@@ -295,7 +296,10 @@ Test(session, resume_decides) {
         cr_expect_eq(run.out.len, 0U);
         run.is_open = false;
         mx_session_resume(&run.session, is_good ? 0 : -EIO, &run.out);
+        /* counted before the replies: a client that does not read them changes nothing */
         cr_expect_eq(run.shared.counters.messages, (uint64_t)is_good);
+        cr_expect_eq(run.shared.counters.recipients, (uint64_t)is_good);
+        cr_expect_eq(run.shared.counters.body_octets > 0, is_good);
         cr_expect_eq(run.shared.counters.messages_refused, (uint64_t)!is_good);
         while (act(&run, mx_session_step(&run.session, &in, &run.out)))
             continue;

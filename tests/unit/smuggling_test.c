@@ -372,15 +372,71 @@ Test(smuggling, bdat_in_a_bare_lf_line_closes) {
     cr_expect_eq(count_open(&conf, &text), 0);
 }
 
+/* How much of a long line is seen at once depends on the cuts; what becomes of it may not. */
 Test(smuggling, bdat_in_an_overlong_line_closes) {
+    static const struct {
+        const char *before, *after; /* 120 spaces between */
+        uint32_t hidden_features;
+        bool closes;
+    } lines[] = {
+        {"BDAT 100", "LAST",     0,                   true },
+        {"bdat",     "100",      0,                   true },
+        {"",         "BDAT 100", 0,                   true },
+        {"\t\r",     "BDAT 100", 0,                   true },
+        {"",         "NOOP",     0,                   true },
+        {"NOOP",     "BDAT 100", 0,                   false},
+        {"BDA",      "T 100",    0,                   false},
+        {"BDAT 100", "LAST",     MX_FEATURE_CHUNKING, false},
+    };
     struct mx_session_conf conf = smtp;
     conf.max_line_octets = 100;
-    struct text text = {.len = 0};
-    append(&text, MX_SPAN(HELLO SENDER "BDAT 100"));
-    for (int i = 0; i < 120; i++)
-        append(&text, MX_SPAN(" "));
-    append(&text, MX_SPAN("LAST\r\nRSET\r\n" SECOND));
-    cr_expect_eq(count_open(&conf, &text), 0);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        conf.hidden_features = lines[i].hidden_features;
+        struct text text = {.len = 0};
+        append(&text, MX_SPAN(HELLO SENDER));
+        append(&text, mx_span_of(lines[i].before));
+        for (int n = 0; n < 120; n++)
+            append(&text, MX_SPAN(" "));
+        append(&text, mx_span_of(lines[i].after));
+        append(&text, MX_SPAN("\r\nRSET\r\n" SECOND));
+        size_t open_count = count_open(&conf, &text);
+        cr_expect_eq(open_count, lines[i].closes ? 0 : text.len, "%s...%s: open at %zu of %zu cuts",
+                     lines[i].before, lines[i].after, open_count, text.len);
+    }
+}
+
+/* "BDAT\t6" is no command, but a client that takes it for one sends a chunk. */
+Test(smuggling, bdat_without_a_space_closes) {
+    static const struct {
+        struct mx_span line;
+        uint32_t hidden_features;
+        bool closes;
+    } lines[] = {
+        {MX_SPAN("BDAT\t100 LAST"),    0,                   true },
+        {MX_SPAN("bDaT\t100"),         0,                   true },
+        {MX_SPAN(" \tBDAT\t100 LAST"), 0,                   true },
+        {MX_SPAN("BDAT\r100"),         0,                   true },
+        {MX_SPAN("BDAT\0"
+                 "100"),
+         0,                                                 true },
+        {MX_SPAN("BDAT\x1f"
+                 "100"),
+         0,                                                 true },
+        {MX_SPAN("BDAT100"),           0,                   false},
+        {MX_SPAN("XBDAT\t100"),        0,                   false},
+        {MX_SPAN("BDAT\t100 LAST"),    MX_FEATURE_CHUNKING, false},
+    };
+    struct mx_session_conf conf = smtp;
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        conf.hidden_features = lines[i].hidden_features;
+        struct text text = {.len = 0};
+        append(&text, MX_SPAN(HELLO SENDER));
+        append(&text, lines[i].line);
+        append(&text, MX_SPAN("\r\nRSET\r\n" SECOND));
+        size_t open_count = count_open(&conf, &text);
+        cr_expect_eq(open_count, lines[i].closes ? 0 : text.len, "%s: open at %zu of %zu cuts",
+                     lines[i].line.ptr, open_count, text.len);
+    }
 }
 
 /* A refused DATA is followed by commands, never by content; the client sees it before it sends. */

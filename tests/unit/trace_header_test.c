@@ -230,7 +230,8 @@ Test(trace_header, random_content) {
             .is_utf8 = round & 2,
             .time_s = INT64_MAX,
         };
-        int lines = 3 + (header.tls.len > 0) + (header.rcpt.len > 0);
+        bool has_for = header.rcpt.len > 0 && header.rcpt.len <= MX_TRACE_RCPT_MAX;
+        int lines = 3 + (header.tls.len > 0) + has_for;
         cr_assert_eq(count_lines(text_of(&header)), lines);
     }
 }
@@ -245,11 +246,27 @@ Test(trace_header, long_names_are_cut) {
     header.helo_name = header.by = header.software = header.tls = header.rcpt = all;
     header.is_utf8 = true;
     const char *text = text_of(&header);
-    cr_expect_eq(count_lines(text), 5);
+    cr_expect_eq(count_lines(text), 4);
     cr_expect_null(strchr(text, '\xff'));
     const char *end = strstr(text, ") ([127.0.0.1])\r\n");
     cr_assert_not_null(end);
     cr_expect_eq(end - (strstr(text, "EHLO ") + 5), 252, "255 octets hold 63 sequences");
+}
+
+/* Half an address is another address: a recipient is named whole or not at all. */
+Test(trace_header, a_long_recipient_is_left_out) {
+    static char name[MX_TRACE_RCPT_MAX + 1];
+    memset(name, 'b', sizeof name);
+    struct mx_trace_header header = basic();
+    header.rcpt = (struct mx_span){name, MX_TRACE_RCPT_MAX};
+    char want[MX_TRACE_RCPT_MAX + 100];
+    snprintf(want, sizeof want, "000012ab\r\n          for <%.*s>;\r\n" DATE, MX_TRACE_RCPT_MAX,
+             name);
+    cr_expect_not_null(strstr(text_of(&header), want));
+    header.rcpt.len++;
+    cr_expect_str_eq(text_of(&header),
+                     "Received: from 127.0.0.1 (EHLO c.test) ([127.0.0.1])\r\n"
+                     "          by mx.test (mxring) with ESMTP ID 000012ab;\r\n" DATE);
 }
 
 /* Texts are read up to their end only. */
