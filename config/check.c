@@ -45,8 +45,7 @@ static int compare_networks(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-/* Do the networks of one family hold every address of it? Sorted by first address; so that
- * 0.0.0.0/1 with 128.0.0.0/1 is seen for what it is. */
+/* Do the networks of one family hold every address of it? Sorted by first address. */
 static bool covers_all(const struct mx_conf_network *rows, uint32_t count, uint8_t family) {
     const unsigned width = family == 4 ? 32 : 128;
     address next = 0; /* the least address not yet covered */
@@ -69,25 +68,84 @@ static bool covers_all(const struct mx_conf_network *rows, uint32_t count, uint8
     return false;
 }
 
+/* Where no client on the Internet comes from: RFC 6890; IPv6 all but 2000::/3, RFC 4291 2.4. */
+static const struct mx_conf_network not_public[] = {
+    {{.family = 4, .bytes = {0}},        8 },
+    {{.family = 4, .bytes = {10}},       8 },
+    {{.family = 4, .bytes = {127}},      8 },
+    {{.family = 4, .bytes = {169, 254}}, 16},
+    {{.family = 4, .bytes = {172, 16}},  12},
+    {{.family = 4, .bytes = {192, 168}}, 16},
+    {{.family = 4, .bytes = {224}},      3 },
+    {{.family = 6, .bytes = {0}},        3 },
+    {{.family = 6, .bytes = {0x40}},     2 },
+    {{.family = 6, .bytes = {0x80}},     1 },
+};
+
+enum { NOT_PUBLIC = sizeof not_public / sizeof *not_public };
+
+/* Wider than any one owner's network, and not one of those that are private as a whole. */
+static bool is_open(const struct mx_conf_network *network) {
+    const uint8_t *bytes = network->ip.bytes;
+    if (network->ip.family == 4)
+        return network->prefix_len < 8;
+    bool is_unique_local = network->prefix_len >= 7 && (bytes[0] & 0xfe) == 0xfc;
+    bool is_link_local = network->prefix_len >= 10 && bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
+    return network->prefix_len < 16 && !is_unique_local && !is_link_local;
+}
+
+static void report_relay(struct mx_loader *self, const struct mx_yaml_node *node,
+                         const char *what) {
+    if (self->conf->engine.allow_open_relay)
+        mx_report_add(self->report, node->line, node->column, true,
+                      "authorizedAddresses: %s may relay: this is an open relay", what);
+    else
+        mx_loader_fail(self, node,
+                       "authorizedAddresses: %s may relay: an open relay does not start without "
+                       "engine: {allowOpenRelay: true}",
+                       what);
+}
+
+/* The networks that are open by themselves. Returns how many. */
+static uint32_t report_open_networks(struct mx_loader *self,
+                                     const struct mx_conf_networks *networks,
+                                     const struct mx_yaml_node *node) {
+    uint32_t count = 0;
+    /* one after the other with the items, where each row has one */
+    const struct mx_yaml_node *item =
+        node->kind == MX_YAML_LIST && node->count == networks->count ? node->child : NULL;
+    for (uint32_t i = 0; i < networks->count; i++) {
+        char text[MX_NETWORK_TEXT_MAX], what[MX_NETWORK_TEXT_MAX + 40];
+        const struct mx_conf_network *network = &networks->rows[i];
+        if (is_open(network)) {
+            mx_size_network_text(network, text);
+            int len = snprintf(what, sizeof what, "%s, wider than /%d,", text,
+                               network->ip.family == 4 ? 8 : 16);
+            assert(len > 0 && (size_t)len < sizeof what);
+            report_relay(self, item ? item : node, what);
+            count++;
+        }
+        item = item ? item->next : NULL;
+    }
+    return count;
+}
+
 static void check_relay(struct mx_loader *self, const struct mx_conf_server *server,
                         const struct mx_origin *origin) {
     const struct mx_conf_networks *networks = &server->authorized_addresses;
-    if (networks->count == 0)
+    const struct mx_yaml_node *node = place(origin, MX_SECTION_SMTP, "authorizedAddresses");
+    if (networks->count == 0 || report_open_networks(self, networks, node) > 0)
         return;
-    struct mx_conf_network *sorted = mx_arena_take(self->scratch, networks->count * sizeof *sorted);
+    /* so that the world in pieces is seen for what it is */
+    uint32_t count = networks->count + NOT_PUBLIC;
+    struct mx_conf_network *sorted = mx_arena_take(self->scratch, count * sizeof *sorted);
     if (!sorted)
         return; /* the arena remembers it */
     memcpy(sorted, networks->rows, networks->count * sizeof *sorted);
-    qsort(sorted, networks->count, sizeof *sorted, compare_networks);
-    if (!covers_all(sorted, networks->count, 4) && !covers_all(sorted, networks->count, 6))
-        return;
-    const struct mx_yaml_node *node = place(origin, MX_SECTION_SMTP, "authorizedAddresses");
-    if (self->conf->engine.allow_open_relay)
-        warn(self, node, "authorizedAddresses let everybody relay: this is an open relay");
-    else
-        mx_loader_fail(self, node,
-                       "authorizedAddresses let everybody relay: an open relay does not start "
-                       "without engine: {allowOpenRelay: true}");
+    memcpy(sorted + networks->count, not_public, sizeof not_public);
+    qsort(sorted, count, sizeof *sorted, compare_networks);
+    if (covers_all(sorted, count, 4) || covers_all(sorted, count, 6))
+        report_relay(self, node, "all of the Internet, in pieces,");
 }
 
 static void check_limits(struct mx_loader *self, const struct mx_conf_server *server,
@@ -96,7 +154,7 @@ static void check_limits(struct mx_loader *self, const struct mx_conf_server *se
     if (all > 0 && per_ip > all)
         warn(self, place(origin, section, "connectionLimitPerIP"),
              "connectionLimitPerIP is above connectionLimit and has no effect");
-    if (all > self->conf->engine.max_connections)
+    if (self->conf->engine.max_connections > 0 && all > self->conf->engine.max_connections)
         warn(self, place(origin, section, "connectionLimit"),
              "connectionLimit is above engine.maxConnections and has no effect");
 }
@@ -140,29 +198,81 @@ static const struct mx_yaml_node *bind_node(const struct mx_yaml_node *node, uin
     return node;
 }
 
+/* Every address of its family? Such a bind takes the port from all others. */
+static bool is_wildcard(const struct mx_conf_bind *bind) {
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+    memcpy(&v4, &bind->addr, sizeof v4);
+    memcpy(&v6, &bind->addr, sizeof v6);
+    return bind->addr.ss_family == AF_INET ? v4.sin_addr.s_addr == INADDR_ANY
+                                           : IN6_IS_ADDR_UNSPECIFIED(&v6.sin6_addr);
+}
+
+static bool has_same_port(const struct mx_conf_bind *a, const struct mx_conf_bind *b) {
+    struct sockaddr_in left, right;
+    memcpy(&left, &a->addr, sizeof left);
+    memcpy(&right, &b->addr, sizeof right);
+    return left.sin_family == right.sin_family && left.sin_port == right.sin_port;
+}
+
+/* Sorted by family, port, address: a wildcard is the first of its port. IPv6 sockets take no IPv4
+ * (IPV6_V6ONLY), so the families do not meet. */
+static void check_conflicts(struct mx_loader *self, const struct bound *rows, uint32_t count) {
+    const struct bound *wildcard = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct bound *row = &rows[i];
+        if (wildcard && !has_same_port(wildcard->bind, row->bind))
+            wildcard = NULL;
+        if (i > 0 && memcmp(&row->bind->addr, &row[-1].bind->addr, sizeof row->bind->addr) == 0)
+            mx_loader_fail(self, row->node, "bind '%s' is already used in line %u", row->bind->text,
+                           row[-1].node->line);
+        else if (wildcard)
+            mx_loader_fail(self, row->node, "bind '%s' is part of '%s' in line %u", row->bind->text,
+                           wildcard->bind->text, wildcard->node->line);
+        else if (is_wildcard(row->bind))
+            wildcard = row;
+    }
+}
+
 static void check_binds(struct mx_loader *self) {
     const struct mx_conf *conf = self->conf;
     struct bound *rows =
         mx_arena_take(self->scratch, (size_t)conf->server_count * MX_CONF_BINDS_MAX * sizeof *rows);
-    uint32_t count = 0;
+    uint32_t count = 0, total = 0;
     for (uint32_t s = 0; rows && s < conf->server_count; s++) {
         const struct mx_conf_server *server = &conf->servers[s];
         const struct mx_yaml_node *node =
             place(&self->origins[s], server->is_lmtp ? MX_SECTION_LMTP : MX_SECTION_SMTP, "bind");
         for (uint32_t i = 0; server->enabled && i < server->bind_count; i++) {
+            const struct mx_yaml_node *item = bind_node(node, server->bind_count, i);
+            if (++total == MX_CONF_LISTENERS_MAX + 1)
+                mx_loader_fail(self, item, "more than %d listening addresses in all servers",
+                               MX_CONF_LISTENERS_MAX);
             if (has_port(&server->binds[i]))
-                rows[count++] =
-                    (struct bound){&server->binds[i], bind_node(node, server->bind_count, i)};
+                rows[count++] = (struct bound){&server->binds[i], item};
         }
     }
     if (count > 0)
         qsort(rows, count, sizeof *rows, compare_bounds);
-    for (uint32_t i = 1; i < count; i++) {
-        const struct bound *row = &rows[i];
-        if (memcmp(&row->bind->addr, &row[-1].bind->addr, sizeof row->bind->addr) == 0)
-            mx_loader_fail(self, row->node, "bind '%s' is already used in line %u", row->bind->text,
-                           row[-1].node->line);
-    }
+    check_conflicts(self, rows, count);
+}
+
+/* Only for check: serve refuses what it cannot keep by itself, with its own exit status. */
+static void check_spool(struct mx_loader *self) {
+    const struct mx_conf *conf = self->conf;
+    const struct mx_yaml_node *node = place(&self->file, MX_SECTION_SPOOL, "durability");
+    bool is_any = false;
+    for (uint32_t i = 0; i < conf->server_count; i++)
+        is_any = is_any || conf->servers[i].enabled;
+    bool is_default = node == self->file.map;
+    if (conf->durability != MX_DURABILITY_NONE && (is_any || !is_default))
+        warn(self, node,
+             is_default ? "spool.durability is fsync where it is not written: this version cannot "
+                          "serve it, only none"
+                        : "spool.durability: this version cannot serve fsync and write, only none");
+    if (conf->spool_directory)
+        warn(self, place(&self->file, MX_SECTION_SPOOL, "directory"),
+             "spool.directory: not used in this version, which has no spool");
 }
 
 void mx_check_all(struct mx_loader *self) {
@@ -174,4 +284,6 @@ void mx_check_all(struct mx_loader *self) {
             check_server(self, &self->conf->servers[i], &self->origins[i]);
     }
     check_binds(self);
+    if (self->is_check)
+        check_spool(self);
 }

@@ -22,13 +22,17 @@ enum mx_verify_identity {
 };
 enum mx_core_handlers { MX_CORE_HANDLERS_CORE, MX_CORE_HANDLERS_NO_AUTH };
 
-enum { MX_CONF_SERVERS_MAX = 256, MX_CONF_BINDS_MAX = 64 }; /* in a file, of a server */
+enum {
+    MX_CONF_SERVERS_MAX = 256,   /* in a file */
+    MX_CONF_BINDS_MAX = 64,      /* addresses of a server */
+    MX_CONF_LISTENERS_MAX = 255, /* addresses of all servers that are enabled */
+};
 
 struct mx_conf_engine {
     uint32_t workers;      /* 0 = auto: the CPUs of the affinity mask; 1..1024 */
     int32_t batch_wait_us; /* MX_BATCH_WAIT_OFF, MX_BATCH_WAIT_AUTO or 1..10000 microseconds */
     bool allow_open_relay;
-    uint32_t max_connections;    /* 1..1000000, whole process */
+    uint32_t max_connections;    /* whole process; 0..1000000, 0 = what the descriptors allow */
     uint32_t recv_buffers;       /* per worker, power of two 16..32768; 512 */
     uint32_t recv_buffer_octets; /* 4K..256K; 16K */
     uint64_t
@@ -71,7 +75,7 @@ struct mx_conf_server { /* one entry of smtpservers / lmtpservers */
     const char *hello_name;            /* the effective name: "auto" is already resolved */
     const char *greeting;              /* smtpGreeting | lmtpGreeting; NULL = default */
     uint64_t max_message_octets;       /* maxMessageSize; 100M; 0 = none */
-    uint32_t max_line_octets;          /* maxLineLength; 8192; 1000..1048576 */
+    uint32_t max_line_octets;          /* maxLineLength; 8192; 1000..1048576 or 0 = none */
     uint32_t max_data_line_octets;     /* maxDataLineLength; 0 = none */
     uint32_t max_recipients;           /* 1000; 0 = none */
     uint32_t max_errors;               /* 100; 0 = none */
@@ -112,19 +116,21 @@ struct mx_conf {
 struct mx_conf_problem {
     uint32_t line, column; /* 1-based */
     bool is_warning;
-    char text[400];
+    char text[640];
 };
 
 /* Collects problems, all of them, in file order when printed. Starts as {0}; problems are added to
- * those it has. At most 1000 rows are kept, error_count counts all errors. */
+ * those it has. At most 1000 rows are kept, errors rather than warnings; error_count counts all
+ * errors, warning_count the warnings that were kept. */
 struct mx_conf_report {
     struct mx_conf_problem *rows;
-    uint32_t count, capacity, error_count;
+    uint32_t count, capacity, error_count, warning_count;
 };
 
 /* Read and check a file. 0: *conf is new (free with mx_conf_free); MX_ECONFIG: invalid, see
  * *report; a negative errno: the file cannot be read. is_check: an unset ${env:NAME} is a warning,
- * not an error. */
+ * not an error; and what is valid but cannot be served by this version gets a warning (serve says
+ * so itself). */
 MX_MUST_CHECK int mx_conf_load(const char *path, bool is_check, struct mx_conf **conf,
                                struct mx_conf_report *report);
 
@@ -146,6 +152,11 @@ struct mx_conf_server *mx_conf_add_server(struct mx_conf *conf, bool is_lmtp);
  * port; -ERANGE: the port is not 0..65535; -ENOMEM. */
 MX_MUST_CHECK int mx_conf_parse_bind(struct mx_conf *conf, const char *text,
                                      struct mx_conf_bind *bind);
+
+/* Set the server's hello_name, given what helloName takes: "auto" is resolved. 0; MX_ESYNTAX: not a
+ * host name; -ENOMEM. */
+MX_MUST_CHECK int mx_conf_set_hello_name(struct mx_conf *conf, struct mx_conf_server *server,
+                                         const char *name);
 
 /* The effective configuration as YAML with every default, readable by mx_conf_load. */
 MX_MUST_CHECK int mx_conf_dump(const struct mx_conf *conf, FILE *stream);

@@ -7,7 +7,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { ITEMS_MAX = 200000 };
+enum {
+    ITEM_FRAME = 11,      /* what an item of a dump has beside its text: indentation to line end */
+    NETWORK_LEN_MAX = 43, /* a whole IPv6 address with its prefix, octets */
+    BIND_TEXT_MAX = 64,   /* the same in brackets with a port and the NUL, and some zeros more */
+};
 
 struct list {
     struct mx_loader *loader;
@@ -16,6 +20,8 @@ struct list {
     void *rows;             /* domains, binds, networks */
     uint32_t count, capacity;
     uint32_t bits; /* features */
+    bool is_empty; /* nothing was written between the brackets or the quotes */
+    bool is_full;  /* a bound was reached and reported: no more items */
 };
 
 static void *add_row(struct list *self, size_t item_len) {
@@ -29,7 +35,7 @@ static void *add_row(struct list *self, size_t item_len) {
 static void on_domain(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
     char quoted[64];
     if (!mx_text_is_host(word)) {
-        mx_loader_fail(self->loader, node, "'%s' is not a domain name",
+        mx_loader_fail(self->loader, node, "%s: '%s' is not a domain name", self->row->key,
                        mx_text_quote(word, quoted, sizeof quoted));
         return;
     }
@@ -54,17 +60,19 @@ static const char *bind_error(int err) {
 }
 
 static void on_bind(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
-    char quoted[80], text[256];
+    char quoted[80], text[BIND_TEXT_MAX] = "";
     struct mx_conf_bind bind;
+    int err = MX_ESYNTAX;
     if (self->count == (uint32_t)self->row->max) {
         mx_loader_fail(self->loader, node, "%s has more than %u addresses", self->row->key,
                        self->count);
+        self->is_full = true;
         return;
     }
-    size_t len = word.len < sizeof text ? word.len : sizeof text - 1;
-    memcpy(text, word.ptr, len);
-    text[len] = '\0';
-    int err = mx_conf_parse_bind(self->loader->conf, text, &bind);
+    if (word.len < sizeof text) {
+        memcpy(text, word.ptr, word.len);
+        err = mx_conf_parse_bind(self->loader->conf, text, &bind);
+    }
     if (err == -ENOMEM)
         return;
     if (err < 0) {
@@ -81,8 +89,8 @@ static void on_network(struct list *self, const struct mx_yaml_node *node, struc
     char quoted[80];
     struct mx_conf_network network;
     if (mx_size_network(word, &network) < 0) {
-        mx_loader_fail(self->loader, node, "'%s' is not a network such as 192.0.2.0/24",
-                       mx_text_quote(word, quoted, sizeof quoted));
+        mx_loader_fail(self->loader, node, "%s: '%s' is not a network such as 192.0.2.0/24",
+                       self->row->key, mx_text_quote(word, quoted, sizeof quoted));
         return;
     }
     struct mx_conf_network *row = add_row(self, sizeof *row);
@@ -101,29 +109,48 @@ static void on_feature(struct list *self, const struct mx_yaml_node *node, struc
                        mx_text_quote(word, quoted, sizeof quoted));
 }
 
+/* Count one more item against the bounds of all lists. Binds have a bound of their own, and every
+ * server has one in the dump, written or not. */
+static bool has_room(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
+    struct mx_loader *loader = self->loader;
+    if (self->row->type == MX_TYPE_BINDS)
+        return true;
+    bool is_network = self->row->type == MX_TYPE_NETWORKS; /* perhaps longer in the dump */
+    loader->item_octets += ITEM_FRAME + (is_network ? NETWORK_LEN_MAX : (uint32_t)word.len);
+    if (++loader->item_count > MX_LOADER_ITEMS_MAX)
+        mx_loader_fail(loader, node, "%s: more than %d items in all lists together", self->row->key,
+                       MX_LOADER_ITEMS_MAX);
+    else if (loader->item_octets > MX_LOADER_ITEM_OCTETS_MAX)
+        mx_loader_fail(loader, node, "%s: more than %d MiB in all lists together", self->row->key,
+                       MX_LOADER_ITEM_OCTETS_MAX >> 20);
+    else
+        return true;
+    self->is_full = true;
+    return false;
+}
+
 typedef void item_fn(struct list *self, const struct mx_yaml_node *node, struct mx_span word);
 
 static void each_item(struct list *self, const struct mx_yaml_node *node, item_fn *on_item) {
-    uint32_t count = 0;
     struct mx_span text, word;
     if (node->kind == MX_YAML_MAP) {
         mx_loader_fail(self->loader, node, "%s must be a list, not a map", self->row->key);
         return;
     }
     const struct mx_yaml_node *item = node->kind == MX_YAML_LIST ? node->child : NULL;
-    for (; item && count < ITEMS_MAX; item = item->next) {
-        count++;
-        if (mx_loader_text(self->loader, self->row, item, &text))
+    self->is_empty = node->kind == MX_YAML_LIST && !item;
+    for (; item && !self->is_full; item = item->next) {
+        if (mx_loader_text(self->loader, self->row, item, &text) && has_room(self, item, text))
             on_item(self, item, text);
     }
     if (node->kind == MX_YAML_SCALAR && mx_loader_text(self->loader, self->row, node, &text)) {
-        while (count < ITEMS_MAX && mx_text_take_word(&text, &word)) {
-            count++;
-            on_item(self, node, word);
+        self->is_empty = true;
+        while (!self->is_full && mx_text_take_word(&text, &word)) {
+            self->is_empty = false;
+            if (has_room(self, node, word))
+                on_item(self, node, word);
         }
     }
-    if (count >= ITEMS_MAX)
-        mx_loader_fail(self->loader, node, "%s has %d items or more", self->row->key, ITEMS_MAX);
 }
 
 static int compare_spans(const void *a, const void *b) {
@@ -148,7 +175,7 @@ static void store_domains(struct list *self, struct mx_conf *conf) {
 
 static void store_binds(struct list *self, const struct mx_yaml_node *node,
                         struct mx_conf_server *server) {
-    if (node->kind == MX_YAML_LIST && node->count == 0)
+    if (self->is_empty) /* the default stands for "not written", not for "nowhere" */
         mx_loader_fail(self->loader, node, "%s needs at least one address", self->row->key);
     if (self->count == 0)
         return;

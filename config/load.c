@@ -104,11 +104,27 @@ static struct mx_span machine_name(char buf[MX_HOST_MAX + 1]) {
     return mx_span_of(buf);
 }
 
+static struct mx_span resolve_hello(struct mx_span name, char buf[MX_HOST_MAX + 1]) {
+    return mx_span_equal_nocase(name, MX_SPAN("auto")) ? machine_name(buf) : name;
+}
+
+int mx_conf_set_hello_name(struct mx_conf *conf, struct mx_conf_server *server, const char *name) {
+    char machine[MX_HOST_MAX + 1];
+    struct mx_span text = resolve_hello(mx_span_of(name), machine);
+    if (!mx_text_is_host(text))
+        return MX_ESYNTAX;
+    const char *copy = mx_arena_copy(conf->arena, text);
+    if (!copy)
+        return -ENOMEM;
+    server->hello_name = copy;
+    return 0;
+}
+
 static void apply_host(struct mx_loader *self, const struct mx_row *row,
                        const struct mx_yaml_node *node, struct mx_span text, void *base) {
     char machine[MX_HOST_MAX + 1], quoted[64];
-    if (row->type == MX_TYPE_HELLO && mx_span_equal_nocase(text, MX_SPAN("auto")))
-        text = machine_name(machine);
+    if (row->type == MX_TYPE_HELLO)
+        text = resolve_hello(text, machine);
     if (!mx_text_is_host(text)) {
         mx_loader_fail(self, node, "%s must be %sa host name, not '%s'", row->key,
                        row->type == MX_TYPE_HELLO ? "auto or " : "",
@@ -140,9 +156,26 @@ static void apply_text(struct mx_loader *self, const struct mx_row *row,
         set_text(self, row, text, base);
 }
 
+/* "; valid keys: a, b": cut when there is no room for all of them. */
+static void list_keys(enum mx_section section, char *buf, size_t size) {
+    static const char cut[] = ", ...";
+    size_t len = 0;
+    for (size_t i = 0; i < mx_schema_count; i++) {
+        if (!(mx_schema[i].sections & section))
+            continue;
+        int put = snprintf(buf + len, size - len, "%s%s",
+                           len ? ", " : "; valid keys: ", mx_schema[i].key);
+        if (put < 0 || (size_t)put + sizeof cut > size - len) {
+            memcpy(buf + len, cut, sizeof cut);
+            return;
+        }
+        len += (size_t)put;
+    }
+}
+
 static void refuse_key(struct mx_loader *self, enum mx_section section,
                        const struct mx_yaml_node *key) {
-    char word[64], list[200] = "";
+    char word[64], list[480] = "";
     const char *where = mx_schema_section_name(section);
     mx_text_quote(key->text, word, sizeof word);
     if (mx_schema_is_reserved(section, key->text)) {
@@ -155,25 +188,20 @@ static void refuse_key(struct mx_loader *self, enum mx_section section,
         return;
     }
     const char *nearest = mx_schema_nearest(section, key->text);
-    size_t len = 0;
-    for (size_t i = 0; !(section & MX_SECTION_SERVER) && i < mx_schema_count; i++) {
-        if (!(mx_schema[i].sections & section))
-            continue;
-        int put = snprintf(list + len, sizeof list - len, "%s%s",
-                           len ? ", " : "; valid keys: ", mx_schema[i].key);
-        assert(put > 0 && (size_t)put < sizeof list - len);
-        len += (size_t)put;
-    }
-    mx_loader_fail(self, key, "unknown key '%s' in %s%s%s%s%s", word, where,
-                   nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "",
-                   list);
+    bool is_reserved = nearest && mx_schema_is_reserved(section, mx_span_of(nearest));
+    if (!nearest || !(section & MX_SECTION_SERVER)) /* a server has many */
+        list_keys(section, list, sizeof list);
+    if (nearest)
+        mx_loader_fail(self, key, "unknown key '%s' in %s; did you mean '%s'%s?%s", word, where,
+                       nearest, is_reserved ? " (not in this version)" : "", list);
+    else
+        mx_loader_fail(self, key, "unknown key '%s' in %s%s", word, where, list);
 }
 
-/* Sort the pairs of a map by row. */
+/* Sort the pairs of a map by row. Of duplicates the first counts; they are no trifle anywhere. */
 static void collect(struct mx_loader *self, enum mx_section section, const struct mx_yaml_node *map,
                     struct mx_origin *origin) {
     uint32_t first_line[MX_ROWS_MAX];
-    *origin = (struct mx_origin){.map = map};
     for (const struct mx_yaml_node *key = map->child; key; key = key->next->next) {
         assert(key->next);
         if (key->kind != MX_YAML_SCALAR)
@@ -185,8 +213,8 @@ static void collect(struct mx_loader *self, enum mx_section section, const struc
         }
         size_t index = mx_schema_index(row);
         if (origin->values[index]) {
-            mx_loader_fail(self, key, "duplicate key '%s', first in line %u", row->key,
-                           first_line[index]);
+            mx_report_add(self->report, key->line, key->column, false,
+                          "duplicate key '%s', first in line %u", row->key, first_line[index]);
             continue;
         }
         origin->values[index] = key->next;
@@ -208,11 +236,29 @@ static bool is_map(struct mx_loader *self, const char *name, const struct mx_yam
 
 static void apply_section(struct mx_loader *self, const struct mx_row *row,
                           const struct mx_yaml_node *node) {
-    struct mx_origin origin;
     if (is_null(node) || !is_map(self, row->key, node))
         return;
-    collect(self, (enum mx_section)row->min, node, &origin);
-    apply_rows(self, (enum mx_section)row->min, &origin, self->conf);
+    collect(self, (enum mx_section)row->min, node, &self->file);
+    apply_rows(self, (enum mx_section)row->min, &self->file, self->conf);
+}
+
+/* Will false be stored in "enabled"? Asked before anything of the entry is judged; what is wrong
+ * with the value itself is reported with the rest. */
+static bool is_disabled(const struct mx_loader *self, enum mx_section section,
+                        const struct mx_yaml_node *map) {
+    const struct mx_row *row = mx_schema_find(section, MX_SPAN("enabled"));
+    struct mx_conf_server server = {.enabled = true};
+    struct mx_conf_report unheard = {0};
+    struct mx_loader quiet = *self;
+    quiet.report = &unheard;
+    for (const struct mx_yaml_node *key = map->child; key; key = key->next->next) {
+        if (key->kind == MX_YAML_SCALAR && mx_span_equal(key->text, mx_span_of(row->key))) {
+            apply_scalar(&quiet, row, key->next, &server);
+            break; /* the first of duplicates, as in collect() */
+        }
+    }
+    mx_conf_report_free(&unheard);
+    return !server.enabled;
 }
 
 static void apply_server(struct mx_loader *self, enum mx_section section,
@@ -224,18 +270,8 @@ static void apply_server(struct mx_loader *self, enum mx_section section,
         return; /* out of memory: the arenas remember it */
     self->origins = origins;
     struct mx_origin *origin = &origins[self->origin_count++];
-    const struct mx_row *enabled = mx_schema_find(section, MX_SPAN("enabled"));
-    bool is_off = false;
-    for (const struct mx_yaml_node *key = node->child; key; key = key->next->next) {
-        int64_t value = true;
-        struct mx_span text = key->next->text;
-        char name[MX_ENV_NAME_MAX];
-        if (mx_span_equal(key->text, mx_span_of(enabled->key)) &&
-            key->next->kind == MX_YAML_SCALAR && mx_env_expand(self->scratch, &text, name) == 0 &&
-            mx_value_parse(enabled, mx_text_trim(text), &value) == 0)
-            is_off = !value;
-    }
-    self->is_lenient = is_off;
+    *origin = (struct mx_origin){.map = node};
+    self->is_lenient = is_disabled(self, section, node);
     collect(self, section, node, origin);
     apply_rows(self, section, origin, server);
     self->is_lenient = false;
@@ -323,11 +359,11 @@ int mx_loader_defaults(struct mx_conf *conf, enum mx_section section, void *base
 }
 
 static void apply_tree(struct mx_loader *self, const struct mx_yaml_node *root) {
-    struct mx_origin origin;
     if (is_null(root) || !is_map(self, "the file", root))
         return;
-    collect(self, MX_SECTION_TOP, root, &origin);
-    apply_rows(self, MX_SECTION_TOP, &origin, self->conf);
+    self->file.map = root;
+    collect(self, MX_SECTION_TOP, root, &self->file);
+    apply_rows(self, MX_SECTION_TOP, &self->file, self->conf);
     mx_check_all(self);
 }
 

@@ -9,14 +9,21 @@ struct mx_origin {
     const struct mx_yaml_node *values[MX_ROWS_MAX];
 };
 
+/* All lists together. With MX_YAML_OCTETS_MAX and MX_YAML_NODES_MAX this is what makes every
+ * configuration that loads dump to a text that loads: beside the lists a dump has less than 2 MiB
+ * and 2^16 nodes. */
+enum { MX_LOADER_ITEMS_MAX = 1 << 18, MX_LOADER_ITEM_OCTETS_MAX = 14 << 20 };
+
 struct mx_loader {
     struct mx_conf *conf;
     struct mx_arena *scratch; /* the tree, origins, expanded texts: gone after loading */
     struct mx_conf_report *report;
     bool is_check;             /* an unset variable is a warning */
     bool is_lenient;           /* inside a server that is not enabled: every problem is a warning */
+    struct mx_origin file;     /* of everything but servers: the indices do not meet */
     struct mx_origin *origins; /* one for each of conf->servers */
     uint32_t origin_count, origin_capacity;
+    uint32_t item_count, item_octets; /* of lists, so far; octets as in a dump */
 };
 
 /* Add a problem at the node's place. */

@@ -4,11 +4,25 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
-static bool make_room(struct mx_conf_report *self) {
+/* Take the last warning out; false: there is none. */
+static bool drop_warning(struct mx_conf_report *self) {
+    for (uint32_t i = self->count; i > 0; i--) {
+        struct mx_conf_problem *row = &self->rows[i - 1];
+        if (!row->is_warning)
+            continue;
+        memmove(row, row + 1, (self->count - i) * sizeof *row);
+        self->count--;
+        self->warning_count--;
+        return true;
+    }
+    return false;
+}
+
+static bool make_room(struct mx_conf_report *self, bool is_warning) {
     if (self->count < self->capacity)
         return true;
     if (self->count >= MX_REPORT_ROWS_MAX)
-        return false;
+        return !is_warning && self->warning_count > 0 && drop_warning(self);
     uint32_t wanted = self->capacity ? self->capacity * 2 : 16;
     struct mx_conf_problem *rows = realloc(self->rows, wanted * sizeof *rows);
     if (!rows)
@@ -27,7 +41,7 @@ void mx_report_add(struct mx_conf_report *self, uint32_t line, uint32_t column, 
     va_list args;
     assert(line > 0 && column > 0);
     self->error_count += !is_warning;
-    if (!make_room(self))
+    if (!make_room(self, is_warning))
         return;
     uint32_t at = self->count;
     while (at > 0 && is_behind(&self->rows[at - 1], line, column))
@@ -35,6 +49,7 @@ void mx_report_add(struct mx_conf_report *self, uint32_t line, uint32_t column, 
     struct mx_conf_problem *row = &self->rows[at];
     memmove(row + 1, row, (self->count - at) * sizeof *row);
     self->count++;
+    self->warning_count += is_warning;
     row->line = line;
     row->column = column;
     row->is_warning = is_warning;

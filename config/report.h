@@ -2,7 +2,10 @@
 #pragma once
 #include "config/conf.h"
 
-enum { MX_REPORT_ROWS_MAX = 1000 }; /* problems kept; errors beyond it are still counted */
+enum {
+    MX_REPORT_ROWS_MAX = 1000
+}; /* problems kept; errors beyond it are still counted, and take
+      the places of warnings */
 
 /* Add one problem, keeping the rows sorted by position. line and column are 1-based. An error is
  * counted even when it cannot be kept (too many, out of memory). */

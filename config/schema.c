@@ -96,6 +96,7 @@ static const struct mx_lookup words_features[] = {
 #define RELOAD MX_ROW_RELOAD
 #define POW2   MX_ROW_POWER_OF_2
 #define NULLS  MX_ROW_NULLABLE
+#define ZERO   MX_ROW_ZERO
 #define K      INT64_C(1024)
 #define M      (1024 * K)
 #define G      (1024 * M)
@@ -130,9 +131,9 @@ const struct mx_row mx_schema[] = {
     {"allowOpenRelay", ENGINE, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "false", NULL, NULL,
      CONF(engine.allow_open_relay),
      "start although everybody may relay"},
-    {"maxConnections", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 1000000, "65536", NULL, NULL,
+    {"maxConnections", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 0, 1000000, "65536", NULL, NULL,
      CONF(engine.max_connections),
-     "connections of the whole process"},
+     "connections of the whole process; 0: as many as its descriptors allow"},
     {"recvBuffers", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, POW2, 16, 32768, "512", NULL, NULL,
      CONF(engine.recv_buffers),
      "receive buffers of each worker"},
@@ -167,14 +168,15 @@ const struct mx_row mx_schema[] = {
 
     {"durability", SPOOL, MX_TYPE_WORD, MX_UNIT_NONE, 0, 0, 0, "fsync", NULL, words_durability,
      CONF(durability),
-     "what a 250 promises: on the device, handed to the kernel, or nothing"},
+     "what a 250 promises: on the device, handed to the kernel, or nothing; only none is in this "
+     "version"},
     {"directory", SPOOL, MX_TYPE_PATH, MX_UNIT_NONE, NULLS, 1, 4095, "null", NULL, NULL,
      CONF(spool_directory),
-     "directory of the spool"},
+     "directory of the spool; not used in this version"},
 
     {"enabled", BOTH, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "true", "@enabled", NULL,
      SERVER(enabled),
-     "false: not started, and mistakes in the entry are only warnings"},
+     "false: not started, and most mistakes in the entry are only warnings"},
     {"bind", SMTP, MX_TYPE_BINDS, MX_UNIT_NONE, 0, 1, 64, "0.0.0.0:25", "bind", NULL, NOWHERE,
      "addresses with ports; numeric or localhost; port 0 picks one"},
     {"bind", LMTP, MX_TYPE_BINDS, MX_UNIT_NONE, 0, 1, 64, "0.0.0.0:24", "bind", NULL, NOWHERE,
@@ -209,9 +211,9 @@ const struct mx_row mx_schema[] = {
     {"maxMessageSize", BOTH, MX_TYPE_SIZE, MX_UNIT_KIB, RELOAD, 0, 1024 * G, "100M",
      "maxmessagesize", words_size, SERVER(max_message_octets),
      "largest message; 0 or unlimited: no limit"},
-    {"maxLineLength", BOTH, MX_TYPE_LENGTH, MX_UNIT_OCTET, RELOAD, 1000, 1048576, "8192",
-     "maxLineLength", NULL, SERVER(max_line_octets),
-     "longest command line without its end"},
+    {"maxLineLength", BOTH, MX_TYPE_LENGTH, MX_UNIT_OCTET, RELOAD | ZERO, 1000, 1048576,
+     "8192", "maxLineLength", NULL, SERVER(max_line_octets),
+     "longest command line without its end; 0: no limit but 1048576"},
     {"maxDataLineLength", BOTH, MX_TYPE_LENGTH, MX_UNIT_OCTET, RELOAD, 0, COUNT_MAX, "0", NULL,
      NULL, SERVER(max_data_line_octets),
      "longest line of content; 0: no limit"},
@@ -253,7 +255,7 @@ const struct mx_row mx_schema[] = {
      "EHLO lines that are not shown"},
     {"authorizedAddresses", SMTP, MX_TYPE_NETWORKS, MX_UNIT_NONE, RELOAD, 0, 0, "[]",
      "authorizedAddresses", NULL, SERVER(authorized_addresses),
-     "networks that may relay; none: nobody may"},
+     "networks that may relay; none: nobody may; see *Open relays*"},
     {"verifyIdentity", SMTP, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "disabled", "verifyIdentity",
      words_identity, SERVER(verify_identity),
      "check of senders against users; only disabled is in this version"},
@@ -321,8 +323,15 @@ bool mx_schema_is_reserved(enum mx_section section, struct mx_span key) {
     return false;
 }
 
+const char *mx_schema_reserved(size_t i, unsigned *sections) {
+    if (i >= sizeof reserved / sizeof *reserved)
+        return NULL;
+    *sections = reserved[i].sections;
+    return reserved[i].key;
+}
+
 const char *mx_schema_nearest(enum mx_section section, struct mx_span key) {
-    const char *names[MX_ROWS_MAX];
+    const char *names[MX_ROWS_MAX + sizeof reserved / sizeof *reserved];
     size_t count = 0;
     for (size_t i = 0; i < mx_schema_count; i++) {
         const struct mx_row *row = &mx_schema[i];
@@ -331,6 +340,10 @@ const char *mx_schema_nearest(enum mx_section section, struct mx_span key) {
         if (row->james && mx_span_equal_nocase(mx_span_of(row->james), key))
             return row->key;
         names[count++] = row->key;
+    }
+    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
+        if (reserved[i].sections & section)
+            names[count++] = reserved[i].key;
     }
     return mx_lookup_nearest(key, names, count);
 }

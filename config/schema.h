@@ -43,6 +43,7 @@ enum mx_row_flag {
     MX_ROW_RELOAD = 1 << 0, /* SIGHUP takes a new value; else a restart is needed */
     MX_ROW_POWER_OF_2 = 1 << 1,
     MX_ROW_NULLABLE = 1 << 2, /* null means "none" */
+    MX_ROW_ZERO = 1 << 3,     /* 0 is no limit, although min is above it */
 };
 
 struct mx_row {
@@ -76,6 +77,9 @@ const char *mx_schema_section_name(enum mx_section section);
 /* Is the key one that a later version will have? */
 bool mx_schema_is_reserved(enum mx_section section, struct mx_span key);
 
-/* The valid key nearest to a wrong one: the row whose James spelling it is, else by edit distance;
- * NULL: nothing is near. */
+/* Key number i of those, and where it may stand; NULL: there are no more. */
+const char *mx_schema_reserved(size_t i, unsigned *sections);
+
+/* The key nearest to a wrong one: the row whose James spelling it is, else by edit distance,
+ * reserved keys too; NULL: nothing is near. */
 const char *mx_schema_nearest(enum mx_section section, struct mx_span key);

@@ -1,6 +1,7 @@
 /* size.h - numbers as people write them: sizes, durations, networks.
  *
- * Pure: no I/O, no allocation. Private to config/.
+ * Pure: no I/O, no allocation. Private to config/, but for mx_size_number: the command line has the
+ * same numbers.
  */
 #pragma once
 #include "config/conf.h"

@@ -74,7 +74,8 @@ int mx_value_parse(const struct mx_row *row, struct mx_span text, int64_t *value
     int err = parse_unchecked(row, text, &number);
     if (err < 0)
         return err;
-    if (number < row->min || number > row->max)
+    bool is_off = number == 0 && (row->flags & MX_ROW_ZERO);
+    if (!is_off && (number < row->min || number > row->max))
         return -ERANGE;
     if ((row->flags & MX_ROW_POWER_OF_2) && (number & (number - 1)) != 0)
         return -EDOM;
@@ -138,8 +139,8 @@ const char *mx_value_error(const struct mx_row *row, int err, struct mx_span tex
     } else if (err == -ERANGE) {
         mx_value_number_text(row, row->min, low);
         mx_value_number_text(row, row->max, high);
-        len =
-            snprintf(buf, size, "%s must be between %s and %s%s%s", row->key, low, high, or, words);
+        len = snprintf(buf, size, "%s must be between %s and %s%s%s%s", row->key, low, high,
+                       row->flags & MX_ROW_ZERO ? ", or 0" : "", or, words);
     } else {
         assert(err == -EDOM);
         len = snprintf(buf, size, "%s must be a %s", row->key,

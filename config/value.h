@@ -14,7 +14,8 @@
 bool mx_value_is_scalar(const struct mx_row *row);
 
 /* Parse text as the row says. 0 and *value as stored; MX_ESYNTAX: not of the type; -ERANGE: outside
- * min..max; -EDOM: not a power of two, or a fraction of a millisecond. *value is set on 0 only. */
+ * min..max and not the 0 of MX_ROW_ZERO; -EDOM: not a power of two, or a fraction of a millisecond.
+ * *value is set on 0 only. */
 MX_MUST_CHECK int mx_value_parse(const struct mx_row *row, struct mx_span text, int64_t *value);
 
 /* Why mx_value_parse refused: a whole sentence into buf. Returns buf. */

@@ -21,6 +21,7 @@ struct builder {
     uint32_t depth;
     uint32_t node_count;
     uint32_t document_count;
+    bool is_over; /* what follows is not read */
 };
 
 static uint32_t position(size_t zero_based) {
@@ -106,7 +107,8 @@ static int on_document(struct builder *self, const yaml_event_t *event) {
     if (self->document_count++ == 0)
         return 0;
     refuse(self, event->start_mark, "only one YAML document is allowed in the file");
-    return MX_ECONFIG;
+    self->is_over = true; /* the first one is still to be checked */
+    return 0;
 }
 
 static int on_event(struct builder *self, const yaml_event_t *event) {
@@ -195,11 +197,11 @@ static int build(struct builder *self, struct mx_span text) {
     int err = refuse_directives(self, text);
     yaml_parser_set_encoding(&self->parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&self->parser, (const unsigned char *)text.ptr, text.len);
-    for (bool is_end = false; err == 0 && !is_end;) {
+    while (err == 0 && !self->is_over) {
         yaml_event_t event;
         if (!yaml_parser_parse(&self->parser, &event))
             return report_parser_error(self, text);
-        is_end = event.type == YAML_STREAM_END_EVENT;
+        self->is_over = event.type == YAML_STREAM_END_EVENT;
         err = on_event(self, &event);
         yaml_event_delete(&event);
     }

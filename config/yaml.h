@@ -1,7 +1,8 @@
 /* yaml.h - YAML text as a tree of nodes with positions. Private to config/.
  *
  * Only what a configuration needs: one document of maps, lists and scalars. Anchors, aliases, tags
- * and % directives are refused with a text that says so, hence no text can expand.
+ * and % directives are refused with a text that says so, hence no text can expand. So is a second
+ * document: nothing of it is read, and the first is the tree.
  */
 #pragma once
 #include "config/arena.h"
@@ -9,7 +10,7 @@
 
 enum {
     MX_YAML_OCTETS_MAX = 16 << 20, /* of the text */
-    MX_YAML_NODES_MAX = 1 << 18,   /* keys, values, maps and lists together */
+    MX_YAML_NODES_MAX = 1 << 19,   /* keys, values, maps and lists together */
     MX_YAML_DEPTH_MAX = 16,        /* maps and lists inside each other */
 };
 

@@ -4,8 +4,6 @@
 enum {
     MX_WORKERS_MAX = 1024,
 
-    MX_LISTENERS_MAX = 255,
-
     /* connections of the process, whatever maxConnections and RLIMIT_NOFILE say */
     MX_CONNECTIONS_MAX = 1000000,
     /* descriptors kept for the process itself beside rings and listening sockets */

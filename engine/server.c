@@ -205,7 +205,7 @@ static void log_listeners(struct mx_server *self) {
 
 static int new_listeners(struct mx_server *self) {
     uint32_t count = count_binds(self->conf);
-    if (count > MX_LISTENERS_MAX)
+    if (count > MX_CONF_LISTENERS_MAX) /* check says so with a position; the sink has no file */
         return fail(self, MX_EXIT_CONFIG, "more than 255 listening addresses", -E2BIG);
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
         self->fleet.workers[i].listeners = calloc(count + 1, sizeof(struct mx_listener));

@@ -61,7 +61,7 @@ void mx_totals_sum(const struct mx_fleet *fleet, struct mx_totals *totals) {
     if (last_ms < first_ms) /* no message */
         last_ms = first_ms;
     totals->seconds = (double)(last_ms - first_ms) / 1e3;
-    totals->is_measured = last_ms - first_ms >= 2u * MEASURED_MIN_MS;
+    totals->is_measured = last_ms - first_ms >= (uint64_t)2 * MEASURED_MIN_MS;
     for (uint32_t i = 0; i < fleet->worker_count; i++)
         share_time(&fleet->workers[i], last_ms, &totals->waited[i], &totals->delayed[i]);
 }

@@ -28,7 +28,6 @@ static bool parse_options(int argc, char **argv, struct options *options) {
         {NULL,        0,                 NULL, 0  },
     };
     optind = 0;
-    opterr = 0;
     for (;;) {
         /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread at this time */
         int option = getopt_long(argc, argv, "+c:h", names, NULL);

@@ -1,5 +1,5 @@
-/* cli.h - the subcommands of mxring. Each gets its own arguments, argv[0] being its name, and
- * returns the exit status (engine/server.h).
+/* cli.h - the subcommands of mxring. Each gets its own arguments, argv[0] being "mxring NAME", and
+ * returns the exit status (engine/server.h). --help and -h print the usage to stdout.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 #include "engine/cli/fault_options.h"
 
+#include "config/size.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 
 static const struct {
     const char *name;
@@ -44,10 +45,10 @@ static enum mx_fault_kind kind_of(int option) {
 
 /* The number behind the last colon; false: there is none in range. */
 static bool take_delay(struct mx_span *list, uint32_t *delay_ms) {
-    const char *colon = memrchr(list->ptr, ':', list->len);
-    char *end = NULL;
-    unsigned long value = colon != NULL ? strtoul(colon + 1, &end, 10) : 0;
-    if (colon == NULL || end != list->ptr + list->len || value < 1 || value > 3600000)
+    const char *colon = list->len > 0 ? memrchr(list->ptr, ':', list->len) : NULL;
+    int64_t value = 0;
+    if (colon == NULL || mx_size_number(mx_span_of(colon + 1), &value) < 0 || value < 1 ||
+        value > 3600000)
         return false;
     list->len = (size_t)(colon - list->ptr);
     *delay_ms = (uint32_t)value;
@@ -58,15 +59,15 @@ bool mx_fault_options_add(struct mx_fault faults[MX_FAULT_PLACES], int option, c
     struct mx_span rest = mx_span_of(list);
     uint32_t delay_ms = 0;
     if (option == MX_FAULT_OPTION_DELAY && !take_delay(&rest, &delay_ms)) {
-        fprintf(stderr, "mxring: %s: LIST:MS is wanted, MS from 1 to 3600000\n", list);
+        fprintf(stderr, "mxring sink: '%s': LIST:MS is wanted, MS from 1 to 3600000\n", list);
         return false;
     }
-    while (rest.len > 0) {
-        const char *comma = memchr(rest.ptr, ',', rest.len);
+    for (bool is_more = true; is_more;) {
+        const char *comma = rest.len > 0 ? memchr(rest.ptr, ',', rest.len) : NULL;
         struct mx_span word = {rest.ptr, comma != NULL ? (size_t)(comma - rest.ptr) : rest.len};
         unsigned place;
         if (!find_place(word, &place)) {
-            fprintf(stderr, "mxring: %.*s: not a command, CONNECT or '.'\n", (int)word.len,
+            fprintf(stderr, "mxring sink: '%.*s': not a command, CONNECT or '.'\n", (int)word.len,
                     word.ptr);
             return false;
         }
@@ -74,7 +75,8 @@ bool mx_fault_options_add(struct mx_fault faults[MX_FAULT_PLACES], int option, c
             faults[place].delay_ms = delay_ms;
         else
             faults[place].kind = (uint8_t)kind_of(option);
-        rest = mx_span_skip(rest, comma != NULL ? word.len + 1 : word.len);
+        is_more = comma != NULL;
+        rest = mx_span_skip(rest, is_more ? word.len + 1 : word.len);
     }
     return true;
 }

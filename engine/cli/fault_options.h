@@ -11,5 +11,5 @@ enum {
 };
 
 /* Enter a list like "RCPT,DATA" ("RCPT,DATA:500" for DELAY, milliseconds 1..3600000) into the rows.
- * False: a word is unknown; said on stderr. */
+ * False: a word is unknown or empty, or the number is none; said on stderr. */
 bool mx_fault_options_add(struct mx_fault faults[MX_FAULT_PLACES], int option, const char *list);

@@ -3,6 +3,7 @@
 #include "engine/server.h"
 #include "proto/scan.h"
 
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -23,12 +24,21 @@ static const struct {
     {MX_RING_RECV_ZC,   "zero-copy receive",                                      "not used: needs NIC queues with header split"},
 };
 
+static int usage(FILE *to) {
+    fputs("usage: mxring probe\n", to);
+    return to == stdout ? MX_EXIT_OK : MX_EXIT_USAGE;
+}
+
 int mx_cli_probe(int argc, char **argv) {
-    (void)argv;
-    if (argc != 1) {
-        fputs("usage: mxring probe\n", stderr);
-        return MX_EXIT_USAGE;
-    }
+    static const struct option options[] = {
+        {"help", no_argument, NULL, 'h'},
+        {NULL,   0,           NULL, 0  }
+    };
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread at this time */
+    for (int o; (o = getopt_long(argc, argv, "h", options, NULL)) != -1;)
+        return usage(o == 'h' ? stdout : stderr);
+    if (optind != argc)
+        return usage(stderr);
     struct utsname name;
     uint32_t features = 0;
     int err = mx_ring_probe(&features);

@@ -1,17 +1,19 @@
 /* sink.c - mxring sink: the benchmark preset. Accepts everything, stores nothing, says who was the
  * limit. */
 #include "config/conf.h"
+#include "config/size.h"
 #include "engine/cli/cli.h"
 #include "engine/cli/fault_options.h"
 #include "engine/server.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { ADDRESSES_MAX = 64, BACKLOG = 4096 };
+enum { GO_ON = -1 }; /* where an exit status would end the command */
 
 static int usage(FILE *to) {
     fputs(
@@ -23,9 +25,9 @@ static int usage(FILE *to) {
         "  --lmtp                 the addresses behind it speak LMTP (all, when none is behind "
         "it)\n"
         "  --workers N            threads, one ring each; default: the CPUs of the affinity mask\n"
-        "  --hostname NAME        name in the replies\n"
+        "  --hostname NAME        name in the replies; default: the name of the machine\n"
         "  --batch-wait W         off, auto or microseconds (default auto)\n"
-        "  --max-connections N    default 65536\n"
+        "  --max-connections N    default 65536; 0: as many as the descriptors allow\n"
         "  --no-pipelining        do not announce PIPELINING (still understood)\n"
         "  --verbose              log every limit and connection event\n"
         "\n"
@@ -36,7 +38,7 @@ static int usage(FILE *to) {
         "  -q, --disconnect LIST    close          -Q, --disconnect-421 LIST 421, close\n"
         "  -W, --delay LIST:MS      wait MS milliseconds before the reply\n",
         to);
-    return to == stdout ? 0 : MX_EXIT_USAGE;
+    return to == stdout ? MX_EXIT_OK : MX_EXIT_USAGE;
 }
 
 struct options {
@@ -48,99 +50,110 @@ struct options {
     struct {
         const char *text;
         bool is_lmtp;
+        struct mx_conf_bind bind;
     } addresses[ADDRESSES_MAX];
     unsigned address_count;
     bool is_lmtp; /* --lmtp was seen */
 };
 
+static int refuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Say why the command line is wrong. */
+static int refuse(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fputs("mxring sink: ", stderr);
+    vfprintf(stderr, format, args);
+    fputs("\n", stderr);
+    va_end(args);
+    return MX_EXIT_USAGE;
+}
+
 /* No limits but memory: what a benchmark sends is accepted. */
-static int add_server(struct options *self, const char *address, bool is_lmtp) {
-    struct mx_conf_server *server = mx_conf_add_server(self->conf, is_lmtp);
-    struct mx_conf_bind *bind = calloc(1, sizeof *bind);
-    if (server == NULL || bind == NULL) {
-        free(bind);
-        return -ENOMEM;
-    }
-    int err = mx_conf_parse_bind(self->conf, address, bind);
-    if (err < 0) {
-        free(bind);
-        fprintf(stderr, "mxring sink: %s: not an address; write 127.0.0.1:2525 or [::1]:2525\n",
-                address);
-        return err;
-    }
-    server->enabled = true;
-    server->binds = bind;
-    server->bind_count = 1;
+static void lift_limits(struct mx_conf_server *server) {
     server->connection_backlog = BACKLOG;
     server->connection_timeout_ms = server->data_timeout_ms = 0;
     server->min_data_rate = 0;
     server->max_message_octets = 0;
     server->max_line_octets = MX_LINE_MAX;
     server->max_recipients = server->max_errors = 0;
+}
+
+/* 0 or an exit status. */
+static int add_server(struct options *self, unsigned i, bool is_lmtp) {
+    const char *text = self->addresses[i].text;
+    struct mx_conf_bind *bind = &self->addresses[i].bind;
+    struct mx_conf_server *server = mx_conf_add_server(self->conf, is_lmtp);
+    int err = server != NULL ? mx_conf_parse_bind(self->conf, text, bind) : -ENOMEM;
+    if (err < 0 && err != -ENOMEM)
+        return refuse("'%s': not an address; write 127.0.0.1:2525 or [::1]:2525", text);
+    if (err == 0 && self->hostname != NULL)
+        err = mx_conf_set_hello_name(self->conf, server, self->hostname);
+    if (err == MX_ESYNTAX)
+        return refuse("--hostname '%s': not a host name", self->hostname);
+    if (err < 0)
+        return MX_EXIT_SYSTEM;
+    server->binds = bind; /* not of conf's memory, but it lives as long */
+    server->bind_count = 1;
     server->hidden_features = self->hidden_features;
-    if (self->hostname != NULL)
-        server->hello_name = self->hostname;
+    lift_limits(server);
     return 0;
 }
 
-static bool add_address(struct options *self, const char *text) {
+static int add_address(struct options *self, const char *text) {
     if (self->address_count == ADDRESSES_MAX)
-        return false;
+        return refuse("more than %d addresses", ADDRESSES_MAX);
     self->addresses[self->address_count].text = text;
     self->addresses[self->address_count++].is_lmtp = self->is_lmtp;
-    return true;
+    return GO_ON;
 }
 
 static int add_servers(struct options *self) {
     bool is_any_lmtp = false;
     if (self->address_count == 0)
-        add_address(self, "127.0.0.1:2525");
+        self->addresses[self->address_count++].text = "127.0.0.1:2525";
     for (unsigned i = 0; i < self->address_count; i++)
         is_any_lmtp = is_any_lmtp || self->addresses[i].is_lmtp;
     bool is_all_lmtp = self->is_lmtp && !is_any_lmtp;
     for (unsigned i = 0; i < self->address_count; i++) {
-        int err =
-            add_server(self, self->addresses[i].text, is_all_lmtp || self->addresses[i].is_lmtp);
-        if (err < 0)
-            return err;
+        int code = add_server(self, i, is_all_lmtp || self->addresses[i].is_lmtp);
+        if (code != MX_EXIT_OK)
+            return code;
     }
-    return 0;
+    return MX_EXIT_OK;
 }
 
-static bool parse_number(const char *text, uint32_t min, uint32_t max, uint32_t *number) {
-    char *end = NULL;
-    unsigned long value = strtoul(text, &end, 10);
-    if (end == text || *end != '\0' || value < min || value > max) {
-        fprintf(stderr, "mxring sink: %s: a number from %u to %u is wanted\n", text, min, max);
-        return false;
-    }
+static int set_number(const char *text, uint32_t min, uint32_t max, uint32_t *number) {
+    int64_t value = 0;
+    if (mx_size_number(mx_span_of(text), &value) < 0 || value < min || value > max)
+        return refuse("'%s': a number from %u to %u is wanted", text, min, max);
     *number = (uint32_t)value;
-    return true;
+    return GO_ON;
 }
 
-static bool set_batch_wait(struct options *self, const char *text) {
+static int set_batch_wait(struct options *self, const char *text) {
     uint32_t us = 0;
+    int code = GO_ON;
     if (strcmp(text, "off") == 0) {
         self->conf->engine.batch_wait_us = MX_BATCH_WAIT_OFF;
     } else if (strcmp(text, "auto") == 0) {
         self->conf->engine.batch_wait_us = MX_BATCH_WAIT_AUTO;
     } else {
-        if (!parse_number(text, 1, 10000, &us))
-            return false;
+        code = set_number(text, 1, 10000, &us);
         self->conf->engine.batch_wait_us = (int32_t)us;
     }
-    return true;
+    return code;
 }
 
-static bool set_fault(struct options *self, int option, const char *list) {
+static int set_fault(struct options *self, int option, const char *list) {
     self->has_faults = true;
-    return mx_fault_options_add(self->faults, option, list);
+    return mx_fault_options_add(self->faults, option, list) ? GO_ON : MX_EXIT_USAGE;
 }
 
 static const struct option long_options[] = {
     {"lmtp",            no_argument,       NULL, 'L'                       },
     {"workers",         required_argument, NULL, 'w'                       },
-    {"hostname",        required_argument, NULL, 'h'                       },
+    {"hostname",        required_argument, NULL, 'n'                       },
     {"batch-wait",      required_argument, NULL, 'b'                       },
     {"max-connections", required_argument, NULL, 'm'                       },
     {"no-pipelining",   no_argument,       NULL, 'p'                       },
@@ -152,48 +165,48 @@ static const struct option long_options[] = {
     {"delay",           required_argument, NULL, MX_FAULT_OPTION_DELAY     },
     {"tls-cert",        required_argument, NULL, 'T'                       },
     {"tls-key",         required_argument, NULL, 'T'                       },
-    {"help",            no_argument,       NULL, 'H'                       },
+    {"help",            no_argument,       NULL, 'h'                       },
     {NULL,              0,                 NULL, 0                         },
 };
 
-/* 0 to go on, -1 wrong, 1 done. */
+/* GO_ON or an exit status. */
 static int take_option(struct options *self, int option) {
     struct mx_conf *conf = self->conf;
     switch (option) {
     case 1:
-        return add_address(self, optarg) ? 0 : -1;
+        return add_address(self, optarg);
     case 'L':
         self->is_lmtp = true;
-        return 0;
+        return GO_ON;
     case 'w':
-        return parse_number(optarg, 1, MX_WORKERS_MAX, &conf->engine.workers) ? 0 : -1;
-    case 'h':
+        return set_number(optarg, 1, MX_WORKERS_MAX, &conf->engine.workers);
+    case 'n':
         self->hostname = optarg;
-        return strlen(optarg) >= 1 && strlen(optarg) <= 253 ? 0 : -1;
+        return GO_ON;
     case 'b':
-        return set_batch_wait(self, optarg) ? 0 : -1;
+        return set_batch_wait(self, optarg);
     case 'm':
-        return parse_number(optarg, 1, 1000000, &conf->engine.max_connections) ? 0 : -1;
+        return set_number(optarg, 0, MX_CONNECTIONS_MAX, &conf->engine.max_connections);
     case 'p':
         self->hidden_features |= MX_FEATURE_PIPELINING;
-        return 0;
+        return GO_ON;
     case 'v':
         conf->log.level = MX_LOG_DEBUG;
-        return 0;
+        return GO_ON;
     case 'T':
         fputs("mxring sink: TLS is not available in this version\n", stderr);
-        return -1;
-    case 'H':
-        usage(stdout);
-        return 1;
+        return MX_EXIT_UNAVAILABLE;
+    case 'h':
+        return usage(stdout);
     case MX_FAULT_OPTION_HARD:
     case MX_FAULT_OPTION_SOFT:
     case MX_FAULT_OPTION_DISCONNECT:
     case MX_FAULT_OPTION_421:
     case MX_FAULT_OPTION_DELAY:
-        return set_fault(self, option, optarg) ? 0 : -1;
-    default:
-        return -1;
+        return set_fault(self, option, optarg);
+    default: /* getopt has said why */
+        fputs("mxring sink --help lists the options\n", stderr);
+        return MX_EXIT_USAGE;
     }
 }
 
@@ -230,10 +243,11 @@ static void print_summary(const struct mx_totals *totals) {
 }
 
 static int run(struct options *self) {
-    if (add_servers(self) < 0)
-        return MX_EXIT_CONFIG;
     struct mx_totals totals;
-    int code = mx_server_run(self->conf, true, self->has_faults ? self->faults : NULL, &totals);
+    int code = add_servers(self);
+    if (code != MX_EXIT_OK)
+        return code;
+    code = mx_server_run(self->conf, true, self->has_faults ? self->faults : NULL, &totals);
     if (code != MX_EXIT_OK)
         return code;
     print_summary(&totals);
@@ -248,17 +262,14 @@ int mx_cli_sink(int argc, char **argv) {
     if (self.conf == NULL)
         return MX_EXIT_SYSTEM;
     self.conf->durability = MX_DURABILITY_NONE;
-    int done = 0;
+    int code = GO_ON;
     for (int o;
-         done == 0 && (o = getopt_long(argc, argv, "-f:r:q:Q:W:", long_options, NULL)) != -1;)
-        done = take_option(&self, o);
-    while (done == 0 && optind < argc)
-        done = add_address(&self, argv[optind++]) ? 0 : -1;
-    int code = done < 0 ? usage(stderr) : MX_EXIT_OK;
-    if (done == 0)
+         code == GO_ON && (o = getopt_long(argc, argv, "-hf:r:q:Q:W:", long_options, NULL)) != -1;)
+        code = take_option(&self, o);
+    while (code == GO_ON && optind < argc)
+        code = add_address(&self, argv[optind++]);
+    if (code == GO_ON)
         code = run(&self);
-    for (uint32_t i = 0; i < self.conf->server_count; i++)
-        free((void *)(uintptr_t)self.conf->servers[i].binds);
     mx_conf_free(self.conf);
     return code;
 }

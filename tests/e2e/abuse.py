@@ -181,9 +181,12 @@ async def attack(server):
     done, pending = await asyncio.wait(abusers, timeout=15)
     for task in pending:
         task.cancel()
+    await asyncio.gather(*pending, return_exceptions=True)
     for task in done:
         task.result()  # an assertion of an abuser
-    await asyncio.gather(*pending, return_exceptions=True)
+    stuck = sorted(KINDS[i // EACH_KIND].__name__ for i, task in enumerate(abusers)
+                   if task in pending)
+    assert not stuck, f"the server neither answers nor closes for {len(stuck)}: {set(stuck)}"
     return tallies, counts, peak[0]
 
 

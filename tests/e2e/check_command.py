@@ -50,6 +50,34 @@ def test_syntax_error():
     equal(len(positions(result.stderr, path)), 1, result.stderr)
 
 
+def test_second_document():
+    path = write_config("engine: {workers: many}\n---\nlog: {}\n")
+    result = mxring("check", "-c", path)
+    equal(result.returncode, 1)
+    equal(positions(result.stderr, path), [(1, 19), (2, 1)], result.stderr)
+
+
+def test_what_cannot_be_served():
+    path = write_config("spool:\n  durability: fsync\n  directory: /var/spool/mxring\n")
+    result = mxring("check", "-c", path)
+    equal(result.returncode, 0, "it is valid")
+    equal(positions(result.stderr, path), [(2, 15), (3, 14)], result.stderr)
+    equal(result.stderr.count("warning: "), 2)
+
+
+def test_too_many_addresses():
+    """serve could not bind them, so check must not pass them."""
+    text = "spool: {durability: none}\nsmtpservers:\n"
+    for n in range(1, 5):  # 4 servers with 64 addresses each
+        bind = ", ".join(f"127.0.0.{n}:{port}" for port in range(2000, 2064))
+        text += f"  - {{handlerchain: [], bind: '{bind}'}}\n"
+    path = write_config(text)
+    for command in ("check", "serve"):
+        result = mxring(command, "-c", path)
+        equal(result.returncode, {"check": 1, "serve": 78}[command], result.stderr)
+        equal(positions(result.stderr, path), [(6, 30)], result.stderr)
+
+
 def test_missing_file():
     result = mxring("check", "-c", "/nonexistent/file.yaml")
     equal(result.returncode, 1)

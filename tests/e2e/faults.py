@@ -23,11 +23,12 @@ def walk(client, place):
 def test_refusals_at_commands():
     for option, code in (("-f", HARD), ("--soft-reject", SOFT)):
         for place in ("EHLO", "VRFY", "NOOP", "UNKNOWN", "MAIL", "RCPT", "RSET", "QUIT"):
-            with sink(option, place) as server, Client(server.addresses[0]) as client:
-                walk(client, place)
-                client.command(LINES[place], code)
-                client.command("HELP", "502")  # the session goes on
-                server.signal()
+            with sink(option, place) as server:
+                with Client(server.addresses[0]) as client:
+                    walk(client, place)
+                    client.command(LINES[place], code)
+                    client.command("HELP", "502")  # the session goes on
+                server.stop()  # without the client, whose transaction it would wait for
 
 
 def test_refused_data():
@@ -158,8 +159,13 @@ def test_refused_bdat_command_skips_its_chunk():
 
 
 def test_wrong_places():
-    for arguments in (["-f", "FOO"], ["-W", "DATA"], ["-W", "DATA:0"], ["-W", "DATA:x"]):
-        equal(mxring("sink", *arguments, "127.0.0.1:0").returncode, 2, arguments)
+    for arguments in (["-f", "FOO"], ["-f", ""], ["-q", "RCPT,"], ["-Q", ",RCPT"],
+                      ["-W", "DATA"], ["-W", "DATA:0"], ["-W", "DATA:x"], ["-W", ":5"], ["-W", ""],
+                      ["-W", "DATA:-5"], ["-W", "DATA:+5"], ["-W", "DATA: 5"], ["-W", "DATA:5ms"],
+                      ["-W", "DATA:3600001"], ["-W", "DATA:-18446744073709551611"]):
+        result = mxring("sink", *arguments, "127.0.0.1:0")
+        equal(result.returncode, 2, arguments)
+        assert result.stderr.startswith("mxring sink: '"), result.stderr
 
 
 run(globals())

@@ -89,6 +89,7 @@ def test_lmtp_answers_for_each_recipient():
         assert "bob@example.com" in client.expect("250")
         assert "alice@example.com" in client.expect("250")
         client.command("QUIT", "221")
+        equal(server.stop()["recipients"], 2)
 
 
 def test_smtp_and_lmtp_in_one_process():
@@ -172,6 +173,7 @@ def test_commands_without_use():
         equal(client.docmd("MAIL", "FROM:<a@example.org>")[0], 503, "MAIL twice")
         equal(client.rset()[0], 250)
         equal(client.quit()[0], 221)
+        server.stop()
 
 
 def test_message_size():

@@ -26,7 +26,7 @@ struct range_case {
 static const struct range_case cases[] = {
     {"workers",              E, "1",    "1024",       "0",       "1025",                 "1 and 1024, or auto"       },
     {"batchWait",            E, "1us",  "10ms",       "0",       "10001",                "1us and 10ms, or off, auto"},
-    {"maxConnections",       E, "1",    "1000000",    "0",       "1000001",              "1 and 1000000"             },
+    {"maxConnections",       E, "0",    "1000000",    "-1",      "1000001",              "0 and 1000000"             },
     {"recvBuffers",          E, "16",   "32768",      "8",       "65536",                "16 and 32768"              },
     {"recvBufferSize",       E, "4K",   "256K",       "4095",    "262145",               "4K and 256K"               },
     {"sessionMemory",        E, "4M",   "64G",        "4194303", "65G",                  "4M and 64G"                },
@@ -40,7 +40,7 @@ static const struct range_case cases[] = {
     {"connectionLimit",      S, "0",    "2147483647", "-1",      "2147483648",           MOST                        },
     {"connectionLimitPerIP", S, "0",    "2147483647", "-1",      "2147483648",           MOST                        },
     {"maxMessageSize",       S, "0",    "1024G",      "-1",      "1025G",                "0 and 1024G, or unlimited" },
-    {"maxLineLength",        S, "1000", "1048576",    "999",     "1048577",              "1000 and 1048576"          },
+    {"maxLineLength",        S, "1000", "1048576",    "999",     "1048577",              "1000 and 1048576, or 0"    },
     {"maxDataLineLength",    S, "0",    "2147483647", "-1",      "2G",                   MOST                        },
     {"maxRecipients",        S, "0",    "2147483647", "-1",      "2147483648",           MOST                        },
     {"maxErrors",            S, "0",    "2147483647", "-1",      "99999999999999999999", MOST                        },
@@ -83,6 +83,19 @@ Test(conf_range, table_has_every_row_with_a_range) {
     for (size_t i = 0; i < mx_schema_count; i++)
         count += mx_schema[i].type >= MX_TYPE_NUMBER && mx_schema[i].type <= MX_TYPE_DURATION;
     cr_expect_eq(count, ROWS(cases));
+}
+
+Test(conf_range, zero_below_the_range_is_no_limit) {
+    static const char text[] = S "maxLineLength: 0\n";
+    struct mx_conf *conf = NULL;
+    cr_expect_eq(mx_conf_parse(text, strlen(text), false, &conf, &report), 0);
+    cr_assert_not_null(conf);
+    cr_expect_eq(conf->servers[0].max_line_octets, 0U);
+    mx_conf_free(conf);
+    for (size_t i = 0; i < mx_schema_count; i++)
+        cr_expect(!(mx_schema[i].flags & MX_ROW_ZERO) || !strcmp(mx_schema[i].key, "maxLineLength"),
+                  "%s: say here what 0 means", mx_schema[i].key);
+    mx_conf_report_free(&report);
 }
 
 Test(conf_range, powers_of_two) {
