@@ -34,7 +34,7 @@ struct mx_conf_engine {
     bool allow_open_relay;
     uint32_t max_connections;    /* whole process; 0..1000000, 0 = what the descriptors allow */
     uint32_t recv_buffers;       /* per worker, power of two 16..32768; 512 */
-    uint32_t recv_buffer_octets; /* 4K..256K; 16K */
+    uint32_t recv_buffer_octets; /* 4K..64K; 16K */
     uint64_t
         session_memory_octets; /* per worker: replies, unfinished lines, envelopes; 4M..64G; 64M */
     uint32_t
@@ -42,6 +42,7 @@ struct mx_conf_engine {
     uint32_t drain_timeout_ms; /* SIGTERM: how long transactions may finish; 30s */
     bool use_direct;           /* direct descriptors where the kernel can; true */
     bool use_hand_over;        /* new connections go to the emptiest worker; true */
+    const char *user;          /* to become when the addresses are bound; NULL: stay who we are */
 };
 
 struct mx_conf_network { /* one item of authorizedAddresses, RFC 4632 */

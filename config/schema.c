@@ -137,7 +137,7 @@ const struct mx_row mx_schema[] = {
     {"recvBuffers", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, POW2, 16, 32768, "512", NULL, NULL,
      CONF(engine.recv_buffers),
      "receive buffers of each worker"},
-    {"recvBufferSize", ENGINE, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 4 * K, 256 * K, "16K", NULL, NULL,
+    {"recvBufferSize", ENGINE, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 4 * K, 64 * K, "16K", NULL, NULL,
      CONF(engine.recv_buffer_octets),
      "size of a receive buffer"},
     {"sessionMemory", ENGINE, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 4 * M, 64 * G, "64M", NULL, NULL,
@@ -155,6 +155,9 @@ const struct mx_row mx_schema[] = {
     {"handOver", ENGINE, MX_TYPE_BOOL, MX_UNIT_NONE, 0, 0, 1, "true", NULL, NULL,
      CONF(engine.use_hand_over),
      "hand a new connection to the worker with the fewest"},
+    {"user", ENGINE, MX_TYPE_TEXT, MX_UNIT_NONE, NULLS, 1, 32, "null", NULL, NULL,
+     CONF(engine.user),
+     "user of the system to become, with its groups, when all addresses are bound"},
 
     {"level", LOG, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "info", NULL, words_level,
      CONF(log.level),

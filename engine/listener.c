@@ -128,7 +128,7 @@ void mx_listener_on_accept(struct mx_worker *self, const struct io_uring_cqe *cq
         after_last(self, index, cqe->res);
     }
     if (cqe->res < 0) {
-        if (cqe->res != -ECANCELED)
+        if (cqe->res != -ECANCELED && self->drain_deadline_ms == 0) /* then: -EINVAL, shut down */
             self->counters.accept_failed++;
         return;
     }

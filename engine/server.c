@@ -1,5 +1,6 @@
 #include "engine/server.h"
 
+#include "engine/confine.h"
 #include "engine/limits.h"
 #include "engine/sockets.h"
 #include "engine/thread.h"
@@ -369,6 +370,25 @@ static int serve(struct mx_server *self, const sigset_t *signals) {
     return failed < 0 ? MX_EXIT_SYSTEM : MX_EXIT_OK;
 }
 
+/* engine.user. Addresses are bound, limits are raised, and there is no other thread yet. */
+static int drop_privileges(struct mx_server *self) {
+    const char *name = self->conf->engine.user;
+    struct mx_confine_user user;
+    if (name == NULL) {
+        if (geteuid() == 0 && !self->accepts_all)
+            mx_log_event(&self->log, MX_SEVERITY_WARN, "privileges", "reason",
+                         "it runs as root: engine.user names who it becomes after the start");
+        return 0;
+    }
+    int err = mx_confine_find(name, &user);
+    if (err < 0)
+        return fail(self, MX_EXIT_CONFIG, "engine.user: no such user", err);
+    err = mx_confine_become(&user);
+    if (err < 0)
+        return fail(self, MX_EXIT_SYSTEM, "engine.user: it cannot become this user", err);
+    return 0;
+}
+
 static int set_up(struct mx_server *self) {
     int err = mx_ring_probe(&self->features);
     if (err < 0)
@@ -385,7 +405,8 @@ static int set_up(struct mx_server *self) {
         err = mx_ring_start(&self->ring);
     if (err < 0)
         return fail(self, MX_EXIT_SYSTEM, mx_ring_remedy(err), err);
-    return new_listeners(self);
+    int code = new_listeners(self);
+    return code == 0 ? drop_privileges(self) : code;
 }
 
 static double seconds_of(const struct timeval *tv) {

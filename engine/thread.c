@@ -84,8 +84,6 @@ static void *main_of(void *argument) {
         err = mx_worker_end(worker);
     worker->error = err;
     worker->usage_end = mx_thread_usage(worker);
-    if (worker->schedstat_fd >= 0)
-        close(worker->schedstat_fd);
     atomic_store_explicit(&worker->has_ended, true, memory_order_release);
     return NULL;
 }
@@ -103,8 +101,12 @@ int mx_thread_start(struct mx_worker *worker) {
 
 void mx_thread_join_all(struct mx_fleet *fleet) {
     for (uint32_t i = 0; i < fleet->worker_count; i++) {
-        if (fleet->workers[i].has_thread)
-            pthread_join(fleet->workers[i].thread, NULL);
-        fleet->workers[i].has_thread = false;
+        struct mx_worker *worker = &fleet->workers[i];
+        if (!worker->has_thread)
+            continue;
+        pthread_join(worker->thread, NULL);
+        worker->has_thread = false;
+        if (worker->schedstat_fd >= 0) /* the main thread reads it, too */
+            close(worker->schedstat_fd);
     }
 }

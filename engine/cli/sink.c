@@ -29,6 +29,7 @@ static int usage(FILE *to) {
         "  --batch-wait W         off, auto or microseconds (default auto)\n"
         "  --max-connections N    default 65536; 0: as many as the descriptors allow\n"
         "  --no-pipelining        do not announce PIPELINING (still understood)\n"
+        "  -u, --user NAME        become this user when the addresses are bound\n"
         "  --verbose              log every limit and connection event\n"
         "\n"
         "Faults, for a list of CONNECT, EHLO, HELO, LHLO, MAIL, RCPT, DATA, BDAT, '.', RSET, "
@@ -157,6 +158,7 @@ static const struct option long_options[] = {
     {"batch-wait",      required_argument, NULL, 'b'                       },
     {"max-connections", required_argument, NULL, 'm'                       },
     {"no-pipelining",   no_argument,       NULL, 'p'                       },
+    {"user",            required_argument, NULL, 'u'                       },
     {"verbose",         no_argument,       NULL, 'v'                       },
     {"hard-reject",     required_argument, NULL, MX_FAULT_OPTION_HARD      },
     {"soft-reject",     required_argument, NULL, MX_FAULT_OPTION_SOFT      },
@@ -189,6 +191,9 @@ static int take_option(struct options *self, int option) {
         return set_number(optarg, 0, MX_CONNECTIONS_MAX, &conf->engine.max_connections);
     case 'p':
         self->hidden_features |= MX_FEATURE_PIPELINING;
+        return GO_ON;
+    case 'u':
+        conf->engine.user = optarg;
         return GO_ON;
     case 'v':
         conf->log.level = MX_LOG_DEBUG;
@@ -263,8 +268,8 @@ int mx_cli_sink(int argc, char **argv) {
         return MX_EXIT_SYSTEM;
     self.conf->durability = MX_DURABILITY_NONE;
     int code = GO_ON;
-    for (int o;
-         code == GO_ON && (o = getopt_long(argc, argv, "-hf:r:q:Q:W:", long_options, NULL)) != -1;)
+    for (int o; code == GO_ON &&
+                (o = getopt_long(argc, argv, "-hf:r:q:Q:W:u:", long_options, NULL)) != -1;)
         code = take_option(&self, o);
     while (code == GO_ON && optind < argc)
         code = add_address(&self, argv[optind++]);

@@ -1,12 +1,13 @@
 """Whoever is refused is told so: at the limit of connections, in a flood, at the end of a drain."""
 import os
+import pwd
 import resource
 import selectors
 import signal
 import socket
 import time
 
-from lib_mxring import Client, config, equal, eventually, run, serve
+from lib_mxring import Client, config, equal, mxring, run, serve
 
 
 def collect(sockets, seconds=20):
@@ -177,6 +178,27 @@ def check_threads(server):
             equal(status["NoNewPrivs"], "1", "NoNewPrivs")
             confined += 1
     equal(confined, 2, "workers")
+
+
+def test_it_becomes_another_user():
+    if os.geteuid() != 0:
+        print("not root: nobody to become")
+        return
+    with serve(config(engine="user: nobody")) as server:
+        with Client(server.addresses[0]) as client:
+            client.message()
+        folder = f"/proc/{server.process.pid}/task"
+        for thread in os.listdir(folder):
+            with open(f"{folder}/{thread}/status", encoding="ascii") as file:
+                uids = [line.split()[1:] for line in file if line.startswith("Uid:")][0]
+            equal(set(uids), {str(pwd.getpwnam("nobody").pw_uid)}, thread)
+        server.stop()
+
+
+def test_there_is_no_such_user():
+    result = mxring("serve", "-c", config(engine="user: no-such-user-here"))
+    equal(result.returncode, 78, result.stderr)
+    assert "engine.user" in result.stderr, result.stderr
 
 
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -62,7 +62,7 @@ Test(conf_error, keys) {
         {"unknown in engine",     "engine:\n  worker: 1\n",               2, 3,
          "unknown key 'worker' in engine; did you mean 'workers'?; valid keys: workers, batchWait, "
          "allowOpenRelay, maxConnections, recvBuffers, recvBufferSize, sessionMemory, maxUnsent, "
-         "drainTimeout, directDescriptors, handOver"                                                                         },
+         "drainTimeout, directDescriptors, handOver, user"                                                                   },
         {"case matters",          S "connectiontimeout: 3\n",             3, 5,
          "unknown key 'connectiontimeout' in smtpservers; did you mean 'connectionTimeout'?"                                 },
         {"James's spelling",      S "jmxName: x\n",                       3, 5,

@@ -28,7 +28,7 @@ static const struct range_case cases[] = {
     {"batchWait",            E, "1us",  "10ms",       "0",       "10001",                "1us and 10ms, or off, auto"},
     {"maxConnections",       E, "0",    "1000000",    "-1",      "1000001",              "0 and 1000000"             },
     {"recvBuffers",          E, "16",   "32768",      "8",       "65536",                "16 and 32768"              },
-    {"recvBufferSize",       E, "4K",   "256K",       "4095",    "262145",               "4K and 256K"               },
+    {"recvBufferSize",       E, "4K",   "64K",        "4095",    "65537",                "4K and 64K"                },
     {"sessionMemory",        E, "4M",   "64G",        "4194303", "65G",                  "4M and 64G"                },
     {"maxUnsent",            E, "4096", "1M",         "4095",    "1025K",                "4K and 1M"                 },
     {"drainTimeout",         E, "0",    "1h",         "-1",      "3601",                 "0 and 3600s"               },
