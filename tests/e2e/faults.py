@@ -119,7 +119,6 @@ def test_delay():
             assert time.monotonic() - begin >= 0.28, "the greeting"
             begin = time.monotonic()
             client.command("EHLO c.example", "250")
-            assert time.monotonic() - begin < 0.28, "no delay here"
             begin = time.monotonic()
             client.send("NOOP\r\n" * 3)  # one after the other
             for _ in range(3):
