@@ -104,22 +104,31 @@ static int register_raw(struct mx_ring *self, unsigned op, void *rows, unsigned 
 }
 
 /* The operations a worker uses, and nothing else: an intruder on it opens no file and no socket. */
+static const uint8_t worker_ops[] = {
+    IORING_OP_ACCEPT, IORING_OP_RECV,     IORING_OP_SEND,      IORING_OP_ASYNC_CANCEL,
+    IORING_OP_CLOSE,  IORING_OP_MSG_RING, IORING_OP_URING_CMD,
+};
+static const uint8_t client_ops[] = {
+    IORING_OP_CONNECT, IORING_OP_RECV, IORING_OP_SEND, IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE,
+};
+
 static int restrict_ring(struct mx_ring *self) {
-    static const uint8_t ops[] = {IORING_OP_ACCEPT,       IORING_OP_RECV,  IORING_OP_SEND,
-                                  IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE, IORING_OP_MSG_RING,
-                                  IORING_OP_URING_CMD};
-    enum { OPS = sizeof ops / sizeof *ops };
-    struct io_uring_restriction rows[OPS + 2];
+    enum { OPS_MAX = sizeof worker_ops };
+    static_assert(sizeof client_ops <= OPS_MAX, "room for the longer table");
+    bool is_client = self->features & MX_RING_CLIENT;
+    const uint8_t *ops = is_client ? client_ops : worker_ops;
+    unsigned count = is_client ? sizeof client_ops : sizeof worker_ops;
+    struct io_uring_restriction rows[OPS_MAX + 2];
     memset(rows, 0, sizeof rows);
-    for (unsigned i = 0; i < OPS; i++) {
+    for (unsigned i = 0; i < count; i++) {
         rows[i].opcode = IORING_RESTRICTION_SQE_OP;
         rows[i].sqe_op = ops[i];
     }
-    rows[OPS].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
-    rows[OPS].sqe_flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
-    rows[OPS + 1].opcode = IORING_RESTRICTION_REGISTER_OP;
-    rows[OPS + 1].register_op = IORING_UNREGISTER_RING_FDS; /* liburing's queue_exit */
-    return register_raw(self, IORING_REGISTER_RESTRICTIONS, rows, OPS + 2);
+    rows[count].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+    rows[count].sqe_flags = IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS;
+    rows[count + 1].opcode = IORING_RESTRICTION_REGISTER_OP;
+    rows[count + 1].register_op = IORING_UNREGISTER_RING_FDS; /* liburing's queue_exit */
+    return register_raw(self, IORING_REGISTER_RESTRICTIONS, rows, count + 2);
 }
 
 int mx_ring_start(struct mx_ring *self) {
@@ -258,6 +267,14 @@ void mx_ring_accept(struct mx_ring *self, int listen_fd, uint64_t user_data) {
         sqe->file_index = IORING_FILE_INDEX_ALLOC;
     else
         sqe->accept_flags = SOCK_CLOEXEC;
+}
+
+void mx_ring_connect(struct mx_ring *self, int fd, const struct sockaddr *addr, socklen_t len,
+                     uint64_t user_data) {
+    assert(self->features & MX_RING_CLIENT);
+    struct io_uring_sqe *sqe = take_fd_sqe(self, IORING_OP_CONNECT, fd, user_data);
+    sqe->addr = (uint64_t)(uintptr_t)addr;
+    sqe->off = len;
 }
 
 void mx_ring_recv(struct mx_ring *self, int fd, uint16_t buffer_group, uint64_t user_data) {

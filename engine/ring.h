@@ -52,6 +52,8 @@ enum mx_ring_feature {
     MX_RING_RESTRICT = 1 << 7,  /* restrictions on a disabled ring */
     MX_RING_SEND_ZC = 1 << 8,   /* zero-copy send; reported only */
     MX_RING_RECV_ZC = 1 << 9,   /* zero-copy receive opcode; reported only */
+    /* Never found, but asked for: the ring is a client's, and may connect instead of accept. */
+    MX_RING_CLIENT = 1 << 10,
 };
 
 struct mx_ring {
@@ -79,7 +81,8 @@ const char *mx_ring_remedy(int err);
 MX_MUST_CHECK int mx_ring_init(struct mx_ring *self, uint32_t features, unsigned slots,
                                unsigned cq_entries);
 
-/* Restrict the ring to the operations below, and enable it for the calling thread. */
+/* Restrict the ring to those operations below that a worker uses (with MX_RING_CLIENT: connect,
+ * recv, send, cancel and close), and enable it for the calling thread. */
 MX_MUST_CHECK int mx_ring_start(struct mx_ring *self);
 
 /* A ring in plain memory for a simulated io. Free with mx_ring_memory_free. */
@@ -93,6 +96,9 @@ void mx_ring_deinit(struct mx_ring *self);
 /* Operations. fd is a direct slot or a descriptor, as self->is_direct says. user_data from
  * mx_op_pack; buffers are lent to the kernel until the completion. */
 void mx_ring_accept(struct mx_ring *self, int listen_fd, uint64_t user_data);
+/* A ring with MX_RING_CLIENT only. addr is lent to the kernel until the completion. */
+void mx_ring_connect(struct mx_ring *self, int fd, const struct sockaddr *addr, socklen_t len,
+                     uint64_t user_data);
 void mx_ring_recv(struct mx_ring *self, int fd, uint16_t buffer_group, uint64_t user_data);
 void mx_ring_send(struct mx_ring *self, int fd, const char *ptr, uint32_t len, uint64_t user_data);
 /* Completes only when it finds nothing to cancel. */

@@ -1,0 +1,479 @@
+/* load.c - the ring of one worker: connections, octets, time. */
+#include "bench/mxload/load.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* In user_data: what for, and which session. A session is used again only when the kernel has
+ * nothing of it. */
+enum op { OP_CONNECT, OP_RECV, OP_SEND, OP_IGNORED };
+
+enum {
+    RECV_OCTETS = 2048,
+    RECV_BUFFERS_MIN = 64,
+    RECV_BUFFERS_MAX = 4096,
+    CQ_ENTRIES_MIN = 1024,
+    CQ_ENTRIES_MAX = 32768,
+    BUFFER_GROUP = 1,
+    /* A send of this size goes into the socket's buffer at once, and so completes at once. */
+    SEND_AT_ONCE = 16384,
+};
+
+static uint64_t pack(enum op op, uint32_t slot) {
+    return (uint64_t)op << 32 | slot;
+}
+
+static uint64_t data_of(const struct mx_load *self, const struct mx_client *client, enum op op) {
+    return pack(op, (uint32_t)(client - self->clients));
+}
+
+uint64_t mx_load_clock_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void read_clock(struct mx_load *self) {
+    self->now_ns = mx_load_clock_ns();
+    self->now_ms = self->now_ns / 1000000u;
+}
+
+/* ---- connections ---- */
+
+/* Returns the descriptor or -errno. */
+static int open_socket(const struct mx_load *self, uint32_t slot) {
+    const struct sockaddr *to = (const struct sockaddr *)&self->plan->address;
+    int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int on = 1, err = 0;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
+        err = -errno;
+    const uint32_t *window = &self->plan->window;
+    if (err == 0 && *window > 0 &&
+        (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, window, sizeof *window) < 0 ||
+         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, window, sizeof *window) < 0))
+        err = -errno;
+    if (err == 0 && self->sources != NULL) {
+        const struct sockaddr_in *from = &self->sources[slot];
+        /* the port is chosen by connect: it only has to be free towards this server */
+        if (setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0 ||
+            bind(fd, (const struct sockaddr *)from, sizeof *from) < 0)
+            err = -errno;
+    }
+    if (err == 0)
+        return fd;
+    close(fd);
+    return err;
+}
+
+void mx_load_open(struct mx_load *self, struct mx_client *client) {
+    assert(client->fd < 0);
+    client->stage = MX_STAGE_CONNECT;
+    client->deadline_ms = self->now_ms + (uint64_t)(self->plan->timeout_s * 1e3);
+    mx_timer_set(&self->wheel, &client->timer, client->deadline_ms);
+    int fd = open_socket(self, (uint32_t)(client - self->clients));
+    if (fd < 0) {
+        mx_client_lost(self, client, fd);
+        return;
+    }
+    client->fd = fd;
+    client->has_connect = true;
+    client->said_ns = mx_load_clock_ns();
+    mx_ring_connect(&self->ring, fd, (const struct sockaddr *)&self->plan->address,
+                    self->plan->address_len, data_of(self, client, OP_CONNECT));
+}
+
+static void send_next(struct mx_load *self, struct mx_client *client) {
+    struct mx_span part = client->parts[client->part_next];
+    client->has_send = true;
+    mx_ring_send(&self->ring, client->fd, part.ptr, (uint32_t)part.len,
+                 data_of(self, client, OP_SEND));
+    if (client->part_next + 1 == client->part_count && part.len <= SEND_AT_ONCE)
+        self->sends_prepared++;
+}
+
+void mx_load_send(struct mx_load *self, struct mx_client *client) {
+    assert(!client->has_send && client->part_count > 0);
+    client->part_next = 0;
+    send_next(self, client);
+}
+
+static void arm(struct mx_load *self, struct mx_client *client) {
+    client->has_recv = true;
+    mx_ring_recv(&self->ring, client->fd, BUFFER_GROUP, data_of(self, client, OP_RECV));
+}
+
+static void cancel(struct mx_load *self, const struct mx_client *client, enum op op) {
+    mx_ring_cancel(&self->ring, data_of(self, client, op), pack(OP_IGNORED, 0));
+}
+
+void mx_load_close(struct mx_load *self, struct mx_client *client) {
+    if (client->stage == MX_STAGE_CLOSING)
+        return;
+    client->stage = MX_STAGE_CLOSING;
+    if (client->has_recv)
+        cancel(self, client, OP_RECV);
+    if (client->has_send)
+        cancel(self, client, OP_SEND);
+    if (client->has_connect)
+        cancel(self, client, OP_CONNECT);
+}
+
+/* Behind every call into client.c: what it has closed, and the kernel has given back, is gone. */
+static void settle(struct mx_load *self, struct mx_client *client) {
+    while (client->stage == MX_STAGE_CLOSING && !client->has_recv && !client->has_send &&
+           !client->has_connect) {
+        if (client->fd >= 0)
+            mx_ring_close(&self->ring, client->fd, pack(OP_IGNORED, 0));
+        client->fd = -1;
+        mx_client_closed(self, client);
+    }
+}
+
+void mx_load_wake(struct mx_load *self, struct mx_client *client, uint64_t in_ms) {
+    mx_timer_set(&self->wheel, &client->timer, self->now_ms + in_ms);
+}
+
+/* ---- completions ---- */
+
+static void on_connect(struct mx_load *self, struct mx_client *client,
+                       const struct io_uring_cqe *cqe) {
+    client->has_connect = false;
+    if (client->stage == MX_STAGE_CLOSING)
+        return;
+    if (cqe->res < 0) {
+        mx_client_lost(self, client, cqe->res);
+        return;
+    }
+    arm(self, client);
+    mx_client_connected(self, client);
+}
+
+static void on_recv(struct mx_load *self, struct mx_client *client,
+                    const struct io_uring_cqe *cqe) {
+    bool is_last = !(cqe->flags & IORING_CQE_F_MORE);
+    client->has_recv = !is_last;
+    if (cqe->flags & IORING_CQE_F_BUFFER) {
+        uint16_t id = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+        const char *octets = mx_buf_take(&self->buf, id);
+        if (cqe->res > 0 && client->stage != MX_STAGE_CLOSING)
+            mx_client_heard(self, client, (struct mx_span){octets, (size_t)cqe->res});
+        mx_buf_recycle(&self->buf, id);
+    }
+    if (client->stage == MX_STAGE_CLOSING || !is_last)
+        return;
+    if (cqe->res > 0 || cqe->res == -ENOBUFS)
+        arm(self, client); /* buffers are given back before it is submitted */
+    else
+        mx_client_lost(self, client, cqe->res);
+}
+
+static void on_send(struct mx_load *self, struct mx_client *client,
+                    const struct io_uring_cqe *cqe) {
+    client->has_send = false;
+    if (client->stage == MX_STAGE_CLOSING)
+        return;
+    /* An error here is one of the connection: its reader hears what the server still said. */
+    if (cqe->res < 0 || ++client->part_next == client->part_count)
+        return;
+    send_next(self, client);
+    client->said_ns = mx_load_clock_ns();
+}
+
+static void handle(struct mx_load *self, const struct io_uring_cqe *cqe) {
+    static void (*const done[])(struct mx_load *, struct mx_client *,
+                                const struct io_uring_cqe *) = {
+        [OP_CONNECT] = on_connect, [OP_RECV] = on_recv, [OP_SEND] = on_send};
+    uint32_t op = (uint32_t)(cqe->user_data >> 32);
+    if (op == OP_IGNORED)
+        return;
+    struct mx_client *client = &self->clients[(uint32_t)cqe->user_data];
+    done[op](self, client, cqe);
+    settle(self, client);
+}
+
+/* ---- a turn ---- */
+
+static void fire_timers(struct mx_load *self) {
+    if (self->now_ms - self->fired_ms < MX_TIMER_TICK_MS / 4)
+        return;
+    self->fired_ms = self->now_ms;
+    struct mx_timer *timer;
+    while ((timer = mx_timer_expire(&self->wheel, self->now_ms)) != NULL) {
+        char *at = (char *)timer - offsetof(struct mx_client, timer);
+        struct mx_client *client = (struct mx_client *)(void *)at;
+        mx_client_expired(self, client);
+        settle(self, client);
+    }
+}
+
+/* Sessions that wait for a message to be due get theirs; at the end they all leave. */
+static void wake_idle(struct mx_load *self) {
+    bool is_over = mx_schedule_is_over(self);
+    while (self->idle_count > 0 && (is_over || mx_schedule_due_ns(self) <= self->now_ns)) {
+        struct mx_client *client = &self->clients[self->idle[--self->idle_count]];
+        client->is_idle_listed = false;
+        if (client->stage != MX_STAGE_IDLE)
+            continue;
+        mx_client_go(self, client);
+        settle(self, client);
+        if (client->is_idle_listed)
+            break; /* not due after all */
+    }
+}
+
+/* Once, when no message will be taken any more. */
+static void end_pauses(struct mx_load *self) {
+    for (uint32_t i = 0; i < self->client_count; i++) {
+        struct mx_client *client = &self->clients[i];
+        if (client->stage != MX_STAGE_PAUSE && client->stage != MX_STAGE_RETRY)
+            continue;
+        mx_timer_clear(&self->wheel, &client->timer);
+        mx_client_go(self, client);
+        settle(self, client);
+    }
+}
+
+static uint64_t sleep_ns(const struct mx_load *self) {
+    uint64_t most_ns = (uint64_t)MX_LOAD_SLEEP_MAX_MS * 1000000u;
+    uint64_t due_ns = self->idle_count > 0 ? mx_schedule_due_ns(self) : UINT64_MAX;
+    uint64_t now_ns = due_ns != UINT64_MAX ? mx_load_clock_ns() : 0;
+    if (due_ns <= now_ns)
+        return 1;
+    return due_ns - now_ns < most_ns ? due_ns - now_ns : most_ns;
+}
+
+static void publish_progress(struct mx_load *self) {
+    const struct mx_counts *counts = &self->counts;
+    uint64_t bad = counts->refused_4xx + counts->refused_5xx + counts->unknown;
+    atomic_store_explicit(&self->seen_started, counts->started, memory_order_relaxed);
+    atomic_store_explicit(&self->seen_done, counts->accepted + bad, memory_order_relaxed);
+    atomic_store_explicit(&self->seen_bad, bad, memory_order_relaxed);
+}
+
+static int turn(struct mx_load *self) {
+    /* A send completes with its submission: whoever waits for one event only would not sleep. */
+    uint32_t events = 1 + self->sends_prepared;
+    if (events > CQ_ENTRIES_MIN / 2)
+        events = CQ_ENTRIES_MIN / 2;
+    self->sends_prepared = 0;
+    struct mx_ring_wait wait = {.events = events, .timeout_ns = sleep_ns(self)};
+    int err = mx_ring_turn(&self->ring, &wait);
+    if (err < 0)
+        return err;
+    read_clock(self);
+    unsigned count = mx_ring_ready(&self->ring);
+    for (unsigned i = 0; i < count; i++)
+        handle(self, mx_ring_cqe(&self->ring, i));
+    mx_ring_consume(&self->ring, count);
+    fire_timers(self);
+    if (self->idle_count > 0)
+        wake_idle(self);
+    mx_buf_publish(&self->buf);
+    publish_progress(self);
+    return 0;
+}
+
+/* ---- the thread ---- */
+
+/* Worker 0 gets the last CPU that we may use: others begin at the first. */
+static void pin(uint32_t index) {
+    cpu_set_t all, one;
+    if (sched_getaffinity(0, sizeof all, &all) < 0)
+        return;
+    uint32_t left = (uint32_t)CPU_COUNT(&all) - 1 - index % (uint32_t)CPU_COUNT(&all);
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (!CPU_ISSET(cpu, &all) || left-- > 0)
+            continue;
+        CPU_ZERO(&one);
+        CPU_SET(cpu, &one);
+        if (sched_setaffinity(0, sizeof one, &one) < 0) {
+            /* slower, not wrong */
+        }
+        return;
+    }
+}
+
+/* How long this thread was ready to run and did not. */
+static uint64_t delay_ns(void) {
+    int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return 0;
+    char text[128] = "";
+    ssize_t n = read(fd, text, sizeof text - 1);
+    close(fd);
+    const char *second = n > 0 ? strchr(text, ' ') : NULL;
+    return second != NULL ? strtoull(second, NULL, 10) : 0;
+}
+
+static void begin(struct mx_load *self) {
+    read_clock(self);
+    self->start_ns = self->now_ns;
+    double most_s = self->plan->duration_s;
+    self->end_ns = most_s > 0 ? self->now_ns + (uint64_t)(most_s * 1e9) : UINT64_MAX;
+    mx_timer_init(&self->wheel, self->now_ms);
+    self->live_count = self->client_count;
+    self->unready_count = self->plan->keeps_open ? self->client_count : 1;
+    if (!self->plan->keeps_open)
+        mx_schedule_ready(self);
+    bool is_ramp = self->plan->ramp_s > 0 && self->plan->rate <= 0;
+    for (uint32_t i = 0; i < self->client_count; i++) {
+        struct mx_client *client = &self->clients[i];
+        if (is_ramp && i > 0) {
+            client->stage = MX_STAGE_RETRY;
+            mx_load_wake(self, client,
+                         (uint64_t)(1e3 * self->plan->ramp_s * i / self->client_count));
+        } else {
+            mx_client_go(self, client);
+            settle(self, client);
+        }
+    }
+}
+
+/* What the thread has used since begin, when the last message is answered: what comes then, QUIT
+ * and waiting for the server to close, is no load. */
+static void take_usage(struct mx_load *self) {
+    self->wall_ns = self->now_ns - self->start_ns;
+    self->cpu_ns = self->ring.io->cpu_ns(&self->ring) - self->cpu_before_ns;
+    self->delay_ns = delay_ns() - self->delay_before_ns;
+    self->has_usage = true;
+}
+
+static bool is_answered(const struct mx_load *self) {
+    const struct mx_counts *counts = &self->counts;
+    return counts->started ==
+           counts->accepted + counts->refused_4xx + counts->refused_5xx + counts->unknown;
+}
+
+int mx_load_run(struct mx_load *self) {
+    pin(self->index);
+    self->delay_before_ns = delay_ns();
+    self->cpu_before_ns = self->ring.io->cpu_ns(&self->ring);
+    self->error = mx_ring_start(&self->ring);
+    if (self->error == 0)
+        begin(self);
+    const atomic_bool *is_interrupted = &self->shared->is_interrupted;
+    bool was_over = false;
+    while (self->error == 0 && self->live_count > 0 &&
+           !atomic_load_explicit(is_interrupted, memory_order_relaxed)) {
+        self->error = turn(self);
+        if (!was_over && mx_schedule_is_over(self)) {
+            was_over = true;
+            end_pauses(self);
+        }
+        if (was_over && !self->has_usage && is_answered(self))
+            take_usage(self);
+    }
+    read_clock(self);
+    for (uint32_t i = 0; i < self->client_count; i++)
+        mx_client_abandon(self, &self->clients[i]);
+    if (!self->has_usage)
+        take_usage(self);
+    publish_progress(self);
+    int err = mx_ledger_flush(&self->ledger);
+    if (self->error == 0)
+        self->error = err;
+    atomic_store(&self->has_ended, true);
+    return self->error;
+}
+
+/* ---- life ---- */
+
+static uint32_t power_of_two(uint64_t least, uint32_t min, uint32_t max) {
+    uint32_t power = min;
+    while (power < least && power < max)
+        power *= 2;
+    return power;
+}
+
+/* The part of `total` that worker `index` of `count` has. */
+static uint64_t share(uint64_t total, uint32_t index, uint32_t count) {
+    return total == UINT64_MAX ? total : total / count + (index < total % count);
+}
+
+static int new_sources(struct mx_load *self) {
+    uint32_t count = self->plan->sources;
+    if (count == 0)
+        return 0;
+    self->sources = calloc(self->client_count, sizeof *self->sources);
+    if (self->sources == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < self->client_count; i++) {
+        uint32_t number = (i * self->plan->workers + self->index) % count;
+        self->sources[i] = (struct sockaddr_in){.sin_family = AF_INET,
+                                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK + number)};
+    }
+    return 0;
+}
+
+static int new_clients(struct mx_load *self) {
+    size_t octets = (size_t)self->kit->commands_octets + self->kit->message_octets;
+    uint32_t count = self->client_count;
+    self->clients = calloc(count, sizeof *self->clients);
+    self->idle = calloc(count, sizeof *self->idle);
+    self->drafts = malloc(count * octets);
+    if (self->clients == NULL || self->idle == NULL || self->drafts == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        self->clients[i].fd = -1;
+        mx_mail_draft_init(&self->clients[i].draft, self->drafts + i * octets);
+    }
+    return new_sources(self);
+}
+
+int mx_load_new(struct mx_load **out, const struct mx_mail_kit *kit, struct mx_shared *shared,
+                uint32_t index, uint32_t features, int ledger_fd) {
+    struct mx_load *self = *out = calloc(1, sizeof *self);
+    if (self == NULL)
+        return -ENOMEM;
+    const struct mx_plan *plan = self->plan = kit->plan;
+    self->kit = kit;
+    self->shared = shared;
+    self->index = index;
+    self->client_count = (uint32_t)share(plan->sessions, index, plan->workers);
+    self->quota = share(plan->messages, index, plan->workers);
+    self->random = plan->seed + index;
+    int err = mx_ledger_new(&self->ledger, ledger_fd);
+    if (err == 0)
+        err = new_clients(self);
+    if (err == 0)
+        err = mx_ring_init(
+            &self->ring, (features & ~(uint32_t)MX_RING_DIRECT) | MX_RING_CLIENT, 0,
+            power_of_two(8 * (uint64_t)self->client_count, CQ_ENTRIES_MIN, CQ_ENTRIES_MAX));
+    if (err == 0)
+        err = mx_buf_init(
+            &self->buf, &self->ring, BUFFER_GROUP,
+            power_of_two(2 * (uint64_t)self->client_count, RECV_BUFFERS_MIN, RECV_BUFFERS_MAX),
+            RECV_OCTETS);
+    if (err < 0) {
+        mx_load_free(self);
+        *out = NULL;
+    }
+    return err;
+}
+
+void mx_load_free(struct mx_load *self) {
+    if (self == NULL)
+        return;
+    mx_ring_deinit(&self->ring);
+    mx_buf_deinit(&self->buf);
+    for (uint32_t i = 0; self->clients != NULL && i < self->client_count; i++) {
+        if (self->clients[i].fd >= 0)
+            close(self->clients[i].fd);
+    }
+    mx_ledger_free(&self->ledger);
+    free(self->clients);
+    free(self->idle);
+    free(self->drafts);
+    free(self->sources);
+    free(self);
+}

@@ -1,0 +1,217 @@
+#include "bench/mxload/report.h"
+
+#include <string.h>
+
+#define LLU(value) ((unsigned long long)(value))
+
+static const char *const phase_names[MX_PHASE_COUNT] = {
+    "connect", "banner", "hello", "mail", "rcpt", "data", "group", "final", "message",
+};
+
+static const struct {
+    const char *name, *text;
+} verdicts[] = {
+    {"generator-limited", "mxload hardly ever slept: take more --workers or CPUs"                },
+    {"server-limited",    "the sessions nearly always waited for the server, mxload had time"    },
+    {"rate-limited",      "the rate was reached, and both sides had time left"                   },
+    {"unclear",           "neither mxload, nor the server, nor a rate was the limit all the time"},
+};
+
+enum mx_verdict mx_report_judge(double slept_share, double waited_share, double rate) {
+    if (slept_share < 0.1)
+        return MX_VERDICT_GENERATOR;
+    if (waited_share >= 0.9)
+        return MX_VERDICT_SERVER;
+    if (rate >= 0.98)
+        return MX_VERDICT_RATE;
+    return MX_VERDICT_NONE;
+}
+
+static void add_counts(struct mx_counts *to, const struct mx_counts *from) {
+    uint64_t *a = (uint64_t *)to;
+    const uint64_t *b = (const uint64_t *)from;
+    for (size_t i = 0; i < sizeof *to / sizeof *a; i++)
+        a[i] += b[i];
+}
+_Static_assert(sizeof(struct mx_counts) % sizeof(uint64_t) == 0, "counters and nothing else");
+
+static double ratio(double a, double b) {
+    return b > 0 ? a / b : 0;
+}
+
+void mx_report_init(struct mx_report *self, struct mx_load *const *loads, uint32_t count,
+                    double cpu_s) {
+    *self = (struct mx_report){.plan = loads[0]->plan, .shared = loads[0]->shared, .cpu_s = cpu_s};
+    uint64_t first_ns = UINT64_MAX, last_ns = 0;
+    double wall = 0, slept = 0, waited = 0, sessions = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct mx_load *load = loads[i];
+        add_counts(&self->counts, &load->counts);
+        for (unsigned phase = 0; phase < MX_PHASE_COUNT; phase++)
+            mx_histogram_merge(&self->phases[phase], &load->phases[phase]);
+        if (load->first_ns > 0 && load->first_ns < first_ns)
+            first_ns = load->first_ns;
+        if (load->last_ns > last_ns)
+            last_ns = load->last_ns;
+        uint64_t busy_ns = load->cpu_ns + load->delay_ns;
+        wall += (double)load->wall_ns;
+        slept += load->wall_ns > busy_ns ? (double)(load->wall_ns - busy_ns) : 0;
+        waited += (double)load->waited_ns;
+        sessions += (double)load->client_count * (double)load->wall_ns;
+    }
+    if (last_ns > first_ns)
+        self->elapsed_s = 1e-9 * (double)(last_ns - first_ns);
+    self->slept_share = ratio(slept, wall);
+    self->waited_share = ratio(waited, sessions);
+    self->messages_s = ratio((double)self->counts.accepted, self->elapsed_s);
+    self->mb_s = ratio(1e-6 * (double)self->counts.octets, self->elapsed_s);
+    self->cpu_us = ratio(1e6 * cpu_s, (double)self->counts.accepted);
+    self->verdict = mx_report_judge(self->slept_share, self->waited_share,
+                                    ratio(self->messages_s, self->plan->rate));
+}
+
+bool mx_report_is_good(const struct mx_report *self) {
+    const struct mx_counts *counts = &self->counts;
+    bool is_whole =
+        self->plan->messages == UINT64_MAX || self->plan->duration_s > 0
+            ? !self->shared->is_interrupted && !self->shared->has_reason && counts->started > 0
+            : counts->started == self->plan->messages;
+    return is_whole && counts->accepted == counts->started && counts->recipients_refused == 0;
+}
+
+/* ---- the table ---- */
+
+static void print_time(FILE *to, uint64_t ns) {
+    if (ns < 1000000)
+        fprintf(to, " %7.1f us", 1e-3 * (double)ns);
+    else if (ns < 1000000000)
+        fprintf(to, " %7.2f ms", 1e-6 * (double)ns);
+    else
+        fprintf(to, " %7.2f s ", 1e-9 * (double)ns);
+}
+
+static void print_phases(const struct mx_report *self, FILE *to) {
+    fprintf(to, "\n%-8s %10s %10s %10s %10s %10s %10s\n", "phase", "count", "p50", "p90", "p99",
+            "p99.9", "max");
+    for (unsigned phase = 0; phase < MX_PHASE_COUNT; phase++) {
+        const struct mx_histogram *histogram = &self->phases[phase];
+        if (histogram->count == 0)
+            continue;
+        fprintf(to, "%-8s %10llu", phase_names[phase], (unsigned long long)histogram->count);
+        print_time(to, mx_histogram_percentile(histogram, 50));
+        print_time(to, mx_histogram_percentile(histogram, 90));
+        print_time(to, mx_histogram_percentile(histogram, 99));
+        print_time(to, mx_histogram_percentile(histogram, 99.9));
+        print_time(to, histogram->max_ns);
+        fputc('\n', to);
+    }
+}
+
+static void print_codes(const struct mx_report *self, FILE *to, const char *quote,
+                        const char *between) {
+    const char *before = "";
+    for (unsigned code = 400; code < 600; code++) {
+        if (self->counts.codes[code] == 0)
+            continue;
+        fprintf(to, "%s%s%u%s:%llu", before, quote, code, quote, LLU(self->counts.codes[code]));
+        before = between;
+    }
+}
+
+void mx_report_print(const struct mx_report *self, FILE *to) {
+    const struct mx_counts *counts = &self->counts;
+    uint64_t bad = counts->refused_4xx + counts->refused_5xx + counts->unknown;
+    fprintf(to, "run %s to %s: %u sessions, %u workers%s%s%s%s\n", self->plan->run,
+            self->plan->target, self->plan->sessions, self->plan->workers,
+            self->plan->is_lmtp ? ", LMTP" : "", self->plan->is_pipelined ? ", pipelined" : "",
+            self->plan->is_bdat ? ", BDAT" : "", self->plan->keeps_open ? "" : ", reconnecting");
+    fprintf(to, "messages     %llu accepted, %llu not (4xx %llu, 5xx %llu, unknown %llu)\n",
+            LLU(counts->accepted), LLU(bad), LLU(counts->refused_4xx), LLU(counts->refused_5xx),
+            LLU(counts->unknown));
+    if (counts->recipients_refused > 0)
+        fprintf(to, "recipients   %llu refused\n", LLU(counts->recipients_refused));
+    fprintf(to, "connections  %llu, %llu failed, %llu lost\n", LLU(counts->connections),
+            LLU(counts->connections_failed), LLU(counts->connections_lost));
+    fputs("bad replies  ", to);
+    print_codes(self, to, "", " ");
+    fputs("\n", to);
+    fprintf(to, "rate         %.0f messages/s, %.1f MB/s in %.3f s\n", self->messages_s, self->mb_s,
+            self->elapsed_s);
+    fprintf(to, "generator    %.2f us CPU a message, slept %.1f %% of the time\n", self->cpu_us,
+            100 * self->slept_share);
+    fprintf(to, "sessions     waited for replies %.1f %% of the time\n", 100 * self->waited_share);
+    print_phases(self, to);
+    if (self->shared->has_reason)
+        fprintf(to, "\nended early: %s (-A goes on)\n", self->shared->reason);
+    if (self->shared->is_interrupted)
+        fputs("\ninterrupted\n", to);
+    fprintf(to, "\nverdict: %s - %s\n", verdicts[self->verdict].name, verdicts[self->verdict].text);
+}
+
+/* ---- JSON ---- */
+
+static void print_string(FILE *to, const char *text) {
+    fputc('"', to);
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c < ' ' || c >= 0x7f)
+            fprintf(to, "\\u%04x", c); /* Latin-1, as good as any when it is no UTF-8 */
+        else if (c == '"' || c == '\\')
+            fprintf(to, "\\%c", c);
+        else
+            fputc(c, to);
+    }
+    fputc('"', to);
+}
+
+static void print_json_phases(const struct mx_report *self, FILE *to) {
+    const char *before = "";
+    for (unsigned phase = 0; phase < MX_PHASE_COUNT; phase++) {
+        const struct mx_histogram *histogram = &self->phases[phase];
+        if (histogram->count == 0)
+            continue;
+        fprintf(to,
+                "%s\"%s\":{\"count\":%llu,\"mean_ns\":%.0f,\"p50_ns\":%llu,\"p90_ns\":%llu,"
+                "\"p99_ns\":%llu,\"p999_ns\":%llu,\"max_ns\":%llu}",
+                before, phase_names[phase], LLU(histogram->count),
+                (double)histogram->sum_ns / (double)histogram->count,
+                LLU(mx_histogram_percentile(histogram, 50)),
+                LLU(mx_histogram_percentile(histogram, 90)),
+                LLU(mx_histogram_percentile(histogram, 99)),
+                LLU(mx_histogram_percentile(histogram, 99.9)), LLU(histogram->max_ns));
+        before = ",";
+    }
+}
+
+void mx_report_print_json(const struct mx_report *self, FILE *to) {
+    const struct mx_counts *counts = &self->counts;
+    fprintf(to, "{\"run\":\"%s\",\"target\":", self->plan->run);
+    print_string(to, self->plan->target);
+    fprintf(to, ",\"sessions\":%u,\"workers\":%u,\"seed\":%llu", self->plan->sessions,
+            self->plan->workers, LLU(self->plan->seed));
+    fprintf(to,
+            ",\"messages\":{\"started\":%llu,\"accepted\":%llu,\"refused_4xx\":%llu,"
+            "\"refused_5xx\":%llu,\"unknown\":%llu,\"octets\":%llu}",
+            LLU(counts->started), LLU(counts->accepted), LLU(counts->refused_4xx),
+            LLU(counts->refused_5xx), LLU(counts->unknown), LLU(counts->octets));
+    fprintf(to, ",\"recipients\":{\"accepted\":%llu,\"refused\":%llu}", LLU(counts->recipients),
+            LLU(counts->recipients_refused));
+    fprintf(to, ",\"connections\":{\"opened\":%llu,\"failed\":%llu,\"lost\":%llu}",
+            LLU(counts->connections), LLU(counts->connections_failed),
+            LLU(counts->connections_lost));
+    fputs(",\"codes\":{", to);
+    print_codes(self, to, "\"", ",");
+    fprintf(to,
+            "},\"elapsed_s\":%.6f,\"messages_s\":%.1f,\"mb_s\":%.3f,\"cpu_us_message\":%.3f,"
+            "\"slept_share\":%.4f,\"waited_share\":%.4f,\"phases\":{",
+            self->elapsed_s, self->messages_s, self->mb_s, self->cpu_us, self->slept_share,
+            self->waited_share);
+    print_json_phases(self, to);
+    fprintf(to, "},\"interrupted\":%s,\"ended_early\":",
+            self->shared->is_interrupted ? "true" : "false");
+    if (self->shared->has_reason)
+        print_string(to, self->shared->reason);
+    else
+        fputs("null", to);
+    fprintf(to, ",\"verdict\":\"%s\"}\n", verdicts[self->verdict].name);
+}
