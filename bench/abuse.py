@@ -1,22 +1,24 @@
 #!/usr/bin/env python3
-"""bench/abuse.py [--pairs N] [--seconds S] [KIND]... - what abuse costs the well-behaved.
+"""bench/abuse.py [option]... [KIND]... - what abuse costs the well-behaved.
 
-A gateway with one worker on the first CPU; all clients on the second. Well-behaved clients send at
-half of what they reach at full speed; the p99 of their latency (due time to the final 250) in a
-window with abuse is compared with that of the window before it, without. A thousand abusive
-connections, at most 20,000 commands a second. Needs two CPUs and nothing else running, and root:
-the well-behaved go before the abusers on their common CPU (SCHED_FIFO), for it is the server that
-is measured.
+A gateway with one worker on the first CPU; on the second bench-abuse_load, which plays 32
+well-behaved clients and 1,000 abusive ones (see bench/abuse_load.c). The well-behaved send at half
+of what they reach at full speed, measured anew before each pair of windows, for a virtual machine
+changes its speed. The p99 of their latency (due time to the final 250) with abuse is compared with
+that of the window without; which of the two comes first alternates.
+
+Needs two CPUs, nothing else running, and root: the server runs with SCHED_FIFO, the clients with
+the lowest nice value, and idle CPUs poll instead of halting (/dev/cpu_dma_latency), since otherwise
+the p99 is that of other threads of the machine and of the hypervisor's wake-ups. A pair in which
+somebody else still had one of the CPUs is repeated, until the time (--minutes) would not suffice;
+then it is left out. MXRING and MX_ABUSE_LOAD name the programs.
 """
 import argparse
-import gc
-import multiprocessing
+import glob
+import json
 import os
-import resource
-import selectors
-import socket
+import signal
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
@@ -24,10 +26,12 @@ import time
 
 TOP = os.path.realpath(f"{__file__}/../..")
 MXRING = os.environ.get("MXRING") or f"{TOP}/build/mxring"
-ABUSERS = 1000
-GOOD = 32  # connections of the well-behaved
-ENVELOPE = b"MAIL FROM:<a@example.org>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n"
-BODY = b"Subject: x\r\n\r\n" + b"z" * 4000 + b"\r\n.\r\n"
+LOAD = os.environ.get("MX_ABUSE_LOAD") or f"{TOP}/build/bench-abuse_load"
+KINDS = ("lines", "commands", "dribble", "bodies", "resets", "unread", "all")
+SHOWN = ("p50_us", "p99_us", "max_us", "own_delay_p99_us", "server_cpu", "foreign")
+LIMIT = 1.5  # of the ratio
+DISTURBED = 0.004  # of a window: so long may somebody else have a CPU
+PAIR_EXTRA = 2  # seconds a pair takes beside its windows
 CONFIG = """\
 engine: {workers: 1, drainTimeout: 1s}
 domains: [example.com]
@@ -37,232 +41,188 @@ smtpservers:
 """
 
 
-class Kind:
-    """opening: said once; chunk: said again and again, `rate` times a second by all together."""
-
-    def __init__(self, opening, chunk, rate, reads=True, resets=False):
-        self.opening, self.chunk, self.rate = opening, chunk, rate
-        self.reads, self.resets = reads, resets
-
-
-KINDS = {
-    "lines": Kind(b"", b"x" * 4096, 2000),                      # 8 MB/s of one line
-    "commands": Kind(b"EHLO x\r\n", b"NOOP\r\n" * 20, 1000),    # 20,000 commands/s
-    "dribble": Kind(b"", b"x", ABUSERS),                        # one octet a second each
-    "bodies": Kind(b"EHLO x\r\n" + ENVELOPE, (b"y" * 998 + b"\r\n") * 16, 1000),  # 16 MB/s
-    "resets": Kind(b"EHLO x\r\n", b"", 500, resets=True),       # 500 connections/s
-    "unread": Kind(b"", b"NOOP\r\n" * 20, 1000, reads=False),   # 20,000 commands/s, then none
-}
-
-
-class Crowd:
-    """Abusive connections of one kind."""
-
-    def __init__(self, address, kind, count, rate):
-        self.address, self.kind, self.rate = address, kind, rate
-        self.selector = selectors.DefaultSelector()
-        self.members = [None if kind.resets else self.connect() for _ in range(count)]
-        self.next = 0
-        self.sent = 0
-
-    def connect(self):
-        member = socket.create_connection(self.address, 10)
-        member.sendall(self.kind.opening)
-        member.setblocking(False)
-        if self.kind.reads:
-            self.selector.register(member, selectors.EVENT_READ)
-        return member
-
-    def reset(self, index):
-        if self.members[index] is not None:
-            member = self.members[index]
-            self.selector.unregister(member)
-            member.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            member.close()
-        self.members[index] = self.connect()
-
-    def say(self, index):
-        try:
-            self.members[index].send(self.kind.chunk)
-        except BlockingIOError:
-            pass  # the server does not read from it any more
-        except OSError:
-            self.selector.unregister(self.members[index])
-            self.members[index].close()
-            self.members[index] = self.connect()
-
-    def work(self, elapsed):
-        """Say what is due, take in what has come."""
-        due = min(int(elapsed * self.rate) - self.sent, len(self.members))
-        for _ in range(max(0, due)):
-            (self.reset if self.kind.resets else self.say)(self.next)
-            self.next = (self.next + 1) % len(self.members)
-            self.sent += 1
-        for key, _ in self.selector.select(0):
-            try:
-                key.fileobj.recv(65536)
-            except OSError:
-                pass
-
-
-def abuse(address, names, cpu, stop, ready):
-    """A process: all crowds until told to stop."""
-    os.sched_setaffinity(0, {cpu})
-    os.nice(5)  # the well-behaved are measured, not these
-    share = len(names)
-    crowds = [Crowd(address, KINDS[name], ABUSERS // share,
-                    KINDS[name].rate / (2 if share > 1 else 1)) for name in names]
-    ready.set()
-    begin = time.monotonic()
-    while not stop.is_set():
-        for crowd in crowds:
-            crowd.work(time.monotonic() - begin)
-        time.sleep(0.002)
-    os._exit(0)
-
-
-class Sender:
-    """One connection of the well-behaved."""
-
-    def __init__(self, address):
-        self.socket = socket.create_connection(address, 10)
-        self.due = None
-        self.left = 0  # replies still to come before the next step
-        self.talk(b"", 1)
-        self.talk(b"EHLO good.example\r\n", 1)
-        self.socket.setblocking(False)
-
-    def talk(self, text, replies):
-        self.socket.sendall(text)
-        while replies > 0:
-            replies -= self.count(self.socket.recv(65536))
-
-    @staticmethod
-    def count(data):
-        assert data, "the server has closed a well-behaved connection"
-        lines = data.split(b"\r\n")[:-1]
-        for line in lines:
-            assert line[:1] in b"23", line
-        return sum(line[3:4] == b" " for line in lines)
-
-    def begin(self, due):
-        self.due, self.left, self.has_body = due, 3, False
-        self.socket.send(ENVELOPE)
-
-    def on_input(self):
-        """The latency when the message is through, else None."""
-        self.left -= self.count(self.socket.recv(65536))
-        if self.left > 0:
-            return None
-        if not self.has_body:
-            self.has_body, self.left = True, 1
-            self.socket.send(BODY)
-            return None
-        return time.monotonic() - self.due
-
-
-def drive(senders, selector, seconds, rate):
-    """Messages at this rate, None: as fast as can be. Latencies in seconds."""
-    latencies, idle, sent = [], list(senders), 0
-    begin = now = time.monotonic()
-    while now < begin + seconds or len(idle) < len(senders):
-        while idle and now < begin + seconds:
-            due = now if rate is None else begin + sent / rate
-            if due > now:
-                break
-            idle.pop().begin(due)
-            sent += 1
-        wait = 0.0005 if idle else 0.05
-        for key, _ in selector.select(wait):
-            latency = key.data.on_input()
-            if latency is not None:
-                latencies.append(latency)
-                idle.append(key.data)
-        now = time.monotonic()
-    return latencies
-
-
-def p99(latencies):
-    return sorted(latencies)[int(len(latencies) * 0.99)]
-
-
-def compare(address, names, options, cpus, load):
-    """p99 with abuse over p99 without, of each pair of windows."""
-    senders, selector = load
-    ratios, calm, under = [], [], []
-    for _ in range(options.pairs):
-        # half of what a second would bring; each time anew: a virtual machine changes its speed
-        rate = min(len(drive(senders, selector, 0.5, None)) for _ in range(2))
-        calm.append(p99(drive(senders, selector, options.seconds, rate)))
-        stop, ready = multiprocessing.Event(), multiprocessing.Event()
-        child = multiprocessing.Process(target=abuse, args=(address, names, cpus[1], stop, ready))
-        child.start()
-        assert ready.wait(30), "the abusers do not get through"
-        under.append(p99(drive(senders, selector, options.seconds, rate)))
-        stop.set()
-        child.join(30)
-        ratios.append(under[-1] / calm[-1])
-        time.sleep(0.3)
-    print(f"{'+'.join(names) if len(names) < len(KINDS) else 'all':10} "
-          f"p99 {statistics.median(calm) * 1e3:6.2f} ms -> {statistics.median(under) * 1e3:6.2f} ms"
-          f"   ratio {statistics.median(ratios):5.2f} ({min(ratios):.2f}..{max(ratios):.2f})",
-          flush=True)
-
-
-def start(cpu):
-    file = tempfile.NamedTemporaryFile("w", suffix=".yaml")
-    file.write(CONFIG)
-    file.flush()
-    server = subprocess.Popen(["taskset", "-c", str(cpu), MXRING, "serve", "-c", file.name],
-                              stderr=subprocess.PIPE, text=True)
-    for line in server.stderr:
-        if "event=listening" in line:
-            host, port = line.split("addr=")[1].split()[0].rsplit(":", 1)
-            return server, (host, int(port)), file
-    sys.exit("the server does not start")
-
-
 def go_first():
+    """nice(1) counts between the programs of one session only; this, between sessions."""
+    os.setsid()
     try:
-        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(10))
-    except PermissionError:
-        print("not root: abusers and well-behaved compete for their CPU, too", flush=True)
+        with open("/proc/self/autogroup", "w", encoding="ascii") as file:
+            file.write("-20")
+    except OSError:
+        pass  # not root, or a kernel without it
+
+
+def busy():
+    """Seconds that all CPUs have worked."""
+    with open("/proc/stat", encoding="ascii") as file:
+        fields = [int(field) for field in file.readline().split()[1:9]]
+    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+class Bench:
+    """The server and how to load it."""
+
+    def __init__(self, cpus, options, spare):
+        self.cpus, self.seconds, self.verbose = cpus, options.seconds, options.verbose
+        self.spare_of_kind = spare  # seconds for repeated pairs
+        self.spare = 0
+        self.is_root = os.geteuid() == 0
+        self.seed = 0
+        self.config = tempfile.NamedTemporaryFile("w", suffix=".yaml")
+        self.config.write(CONFIG)
+        self.config.flush()
+        self.log = tempfile.NamedTemporaryFile("r")
+        with open(self.log.name, "w", encoding="ascii") as log:
+            self.server = subprocess.Popen(
+                [*self.on(cpus[0], "chrt", "-f", "1"), MXRING, "serve", "-c", self.config.name],
+                stderr=log, preexec_fn=go_first)
+        deadline = time.monotonic() + 10
+        while "event=listening" not in (line := self.log.readline()):
+            if self.server.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                sys.exit(f"the server does not start: {line}")
+            time.sleep(0 if line else 0.02)
+        self.address = line.split("addr=")[1].split()[0]
+
+    def on(self, cpu, *first):
+        """What runs a program on that CPU, before others."""
+        return [*(first if self.is_root else ()), "taskset", "-c", str(cpu)]
+
+    def stop(self):
+        self.server.terminate()
+        try:
+            self.server.wait(20)
+        except subprocess.TimeoutExpired:
+            self.server.kill()
+            self.server.wait()
+        return self.server.returncode
+
+    def waited(self):
+        """Seconds in which a thread of the server could have run, but did not have its CPU."""
+        total = 0
+        for path in glob.glob(f"/proc/{self.server.pid}/task/*/schedstat"):
+            with open(path, encoding="ascii") as file:
+                total += int(file.read().split()[1])
+        return total / 1e9
+
+    def window(self, kind, rate, seconds, warmup):
+        """What bench-abuse_load says, and `foreign`: the share of time somebody else ran."""
+        self.seed += 1
+        waited = self.waited()
+        done = subprocess.run(
+            [*self.on(self.cpus[1], "nice", "-n", "-20"), LOAD, self.address, "--kind", kind,
+             "--rate", f"{rate:.0f}", "--seconds", str(seconds), "--warmup", str(warmup),
+             "--seed", str(self.seed), "--server", str(self.server.pid)],
+            stdout=subprocess.PIPE, text=True, timeout=120, check=False, preexec_fn=go_first)
+        if done.returncode != 0:
+            sys.exit(f"a window with {kind} has failed: {done.stdout}")
+        result = json.loads(done.stdout)
+        foreign = max(1 - result["own_cpu"], (self.waited() - waited) / seconds)
+        result["foreign"] = round(foreign, 4)
+        return result
+
+    def capacity(self):
+        return max(self.window("none", 0, 0.2, 0.05)["per_s"] for _ in range(3))
+
+    def pair(self, kind, abuse_first):
+        rate = self.capacity() / 2
+        order = (kind, "none") if abuse_first else ("none", kind)
+        results = {}
+        for name in order:
+            results[name] = self.window(name, rate, self.seconds, 0.2)
+            time.sleep(0.2 if name != "none" else 0)  # a thousand connections come to their end
+        return results["none"], results[kind]
+
+    def wait_quiet(self):
+        """Nobody does anything for a tenth of a second."""
+        while self.spare > 0:
+            before = busy()
+            time.sleep(0.1)
+            if busy() - before < 0.02:
+                return
+            time.sleep(0.4)
+            self.spare -= 0.5
+
+    def quiet_pair(self, kind, abuse_first):
+        """A pair, or None when there is no quiet one."""
+        while True:
+            self.wait_quiet()
+            begin = time.monotonic()
+            pair = self.pair(kind, abuse_first)
+            if self.verbose:
+                print(*(f"    {field} {pair[0][field]} -> {pair[1][field]}" for field in SHOWN))
+            if max(result["foreign"] for result in pair) <= DISTURBED:
+                return pair
+            if self.spare <= 0:
+                return None
+            self.spare -= time.monotonic() - begin
+
+    def compare(self, kind, count):
+        self.spare += self.spare_of_kind
+        pairs = [self.quiet_pair(kind, i % 2 == 1) for i in range(count)]
+        pairs = [pair for pair in pairs if pair]
+        if not pairs:
+            print(f"{kind:8} all pairs were disturbed", flush=True)
+            return
+        calm, abuse = zip(*pairs)
+
+        def median(windows, field, factor=1):
+            return statistics.median(window[field] for window in windows) * factor
+
+        def change(field, width, digits=0, factor=1):
+            calm_value, abuse_value = median(calm, field, factor), median(abuse, field, factor)
+            return f" {calm_value:{width}.{digits}f} -> {abuse_value:{width}.{digits}f}"
+
+        ratios = [b["p99_us"] / a["p99_us"] for a, b in pairs]
+        ratio = statistics.median(ratios)
+        spread = f"{ratio:.2f} ({min(ratios):.2f}..{max(ratios):.2f})"
+        print(f"{kind:8}{change('p99_us', 5)}  {spread:19} {'ok' if ratio <= LIMIT else 'OVER':4}"
+              f"{change('p50_us', 5)}{change('own_delay_p99_us', 4)}"
+              f"{change('server_cpu', 5, 1, 100)}  {median(abuse, 'abuse_ops') / self.seconds:7.0f}"
+              f" {median(calm, 'per_s'):7.0f}  {len(pairs)}/{count}", flush=True)
+
+
+def stay_awake():
+    """Idle CPUs poll while this descriptor is open; None: they do not."""
+    try:
+        awake = os.open("/dev/cpu_dma_latency", os.O_WRONLY)
+        os.write(awake, bytes(4))
+        return awake
+    except OSError as error:
+        print(f"idle CPUs halt, and others may go first: {error}")
+        return None
 
 
 def main():
     parser = argparse.ArgumentParser(description="what abuse costs the well-behaved")
-    parser.add_argument("--pairs", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("kinds", nargs="*", metavar="KIND",
-                        help=", ".join(KINDS) + ", all")
+    parser.add_argument("--pairs", type=int, default=10, help="for each kind (10)")
+    parser.add_argument("--seconds", type=float, default=2, help="of a window (2)")
+    parser.add_argument("--minutes", type=float, default=8, help="at most, all in all (8)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show every pair")
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=", ".join(KINDS))
     options = parser.parse_args()
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
         sys.exit("two CPUs are needed")
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-    server, address, _ = start(cpus[0])
-    os.sched_setaffinity(0, {cpus[1]})
-    go_first()
-    gc.disable()  # a collection would be somebody's latency
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
+    awake = stay_awake()
+    begin = time.monotonic()
+    kinds = options.kinds or KINDS
+    spare = options.minutes * 60 - 10
+    spare -= len(kinds) * options.pairs * (2 * options.seconds + PAIR_EXTRA)
+    bench = Bench(cpus, options, spare / len(kinds))
     try:
-        senders = [Sender(address) for _ in range(GOOD)]
-        selector = selectors.DefaultSelector()
-        for sender in senders:
-            selector.register(sender.socket, selectors.EVENT_READ, sender)
-        capacity = len(drive(senders, selector, 2, None)) / 2
-        print(f"about {capacity:.0f} messages/s with {GOOD} connections; paced at half of it; "
-              f"{options.pairs} pairs of windows of {options.seconds} s", flush=True)
-        for name in options.kinds or [*KINDS, "all"]:
-            names = list(KINDS) if name == "all" else [name]
-            compare(address, names, options, cpus, (senders, selector))
+        print(f"pairs of windows of {options.seconds:g} s, paced at half of the speed, now "
+              f"{bench.capacity():.0f} messages/s\n"
+              "medians, without -> with abuse; times in us; delay: the clients' own\n"
+              f"{'kind':8}{'p99':^15}  {'ratio (range)':24}{'p50':^15}{'delay':^13}"
+              f"{'server CPU %':^15}  {'abuse/s':>7} {'mail/s':>7}  pairs", flush=True)
+        for kind in kinds:
+            bench.compare(kind, options.pairs)
     finally:
-        server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-    print(f"server's exit status {server.returncode}")
+        status = bench.stop()
+    if awake is not None:
+        os.close(awake)
+    print(f"server's exit status {status}; {time.monotonic() - begin:.0f} s")
 
 
 if __name__ == "__main__":
