@@ -1,6 +1,6 @@
 #include "bench/mxload/eml.h"
 
-#include "bench/mxload/crc32c.h"
+#include "proto/crc32c.h"
 
 #include <dirent.h>
 #include <errno.h>

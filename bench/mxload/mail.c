@@ -1,7 +1,7 @@
 #include "bench/mxload/mail.h"
 
-#include "bench/mxload/crc32c.h"
 #include "bench/mxload/eml.h"
+#include "proto/crc32c.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* load_mail_test.c - every message says the truth about itself: length, sequence, hash, line ends;
  * a reader that knows only the format checks it. Commands are those of smtp-source.
  */
-#include "bench/mxload/crc32c.h"
 #include "bench/mxload/mail.h"
+#include "proto/crc32c.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
