@@ -23,7 +23,7 @@ uint32_t mx_crc32c_portable(uint32_t before, struct mx_span octets) {
 /* The instruction takes 3 cycles, but one can begin in each: three lanes side by side. A lane's CRC
  * moves over the octets behind it by a carry-less product with x^(8 n - 33) mod P: the 64-bit
  * product is one place off in reflected order, and the instruction multiplies by x^32. */
-enum { LONG = 1024, SHORT = 128 };
+static const size_t LONG = 1024, SHORT = 128;
 static const uint32_t by_long[2] = {0x170076fa, 0xa51b6135}; /* n = LONG, 2 * LONG */
 static const uint32_t by_short[2] = {0x0d3b6092, 0xb9e02b86};
 
