@@ -37,30 +37,38 @@ __attribute__((format(printf, 4, 5))) static uint32_t put(char *to, uint32_t *le
 
 #define ZEROS "000000000000"
 
-static void put_head(struct mx_mail_kit *self) {
+/* What only generated mail has. */
+static void put_fields(struct mx_mail_kit *self) {
     const struct mx_plan *plan = self->plan;
     char *to = self->head, date[64] = "";
-    uint32_t *len = &self->head_len, at;
-    if (plan->eml_path == NULL) {
-        time_t now = time(NULL);
-        struct tm tm;
-        if (gmtime_r(&now, &tm) == NULL ||
-            strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S +0000", &tm) == 0)
-            date[0] = '\0';
-        put(to, len, HEAD_MAX, "From: <%s>\r\nTo: <%s>\r\nDate: %s\r\n", self->sender,
-            self->recipient, date);
-        at = put(to, len, HEAD_MAX, "Message-Id: <%s." ZEROS "@%s>\r\n", plan->run, self->hostname);
-        self->seq_at[self->seq_count++] = at + 13 + MX_PLAN_RUN_LEN + 1;
-        if (plan->subject != NULL)
-            put(to, len, HEAD_MAX, "Subject: %s\r\n", plan->subject);
+    uint32_t *len = &self->head_len;
+    time_t now = time(NULL);
+    struct tm tm;
+    if (gmtime_r(&now, &tm) == NULL ||
+        strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S +0000", &tm) == 0)
+        date[0] = '\0';
+    put(to, len, HEAD_MAX, "From: <%s>\r\nTo: <%s>\r\nDate: %s\r\n", self->sender, self->recipient,
+        date);
+    uint32_t at =
+        put(to, len, HEAD_MAX, "Message-Id: <%s." ZEROS "@%s>\r\n", plan->run, self->hostname);
+    self->seq_at[self->seq_count++] = at + 13 + MX_PLAN_RUN_LEN + 1;
+    if (plan->subject != NULL)
+        put(to, len, HEAD_MAX, "Subject: %s\r\n", plan->subject);
+    put(to, len, HEAD_MAX, "\r\n");
+}
+
+static void put_head(struct mx_mail_kit *self) {
+    const struct mx_plan *plan = self->plan;
+    char *to = self->head;
+    uint32_t *len = &self->head_len;
+    if (!plan->is_unverified) {
+        self->hash_at = put(to, len, HEAD_MAX, "X-Mxload-Hash: crc32c 00000000 00000000\r\n") + 22;
+        self->hash_end = *len;
     }
     put(to, len, HEAD_MAX, "X-Mxload-Run: %s\r\n", plan->run);
-    at = put(to, len, HEAD_MAX, "X-Mxload-Seq: " ZEROS "\r\n");
-    self->seq_at[self->seq_count++] = at + 14;
-    if (!plan->is_unverified)
-        self->hash_at = put(to, len, HEAD_MAX, "X-Mxload-Hash: crc32c 00000000\r\n") + 22;
-    if (plan->eml_path == NULL)
-        put(to, len, HEAD_MAX, "\r\n");
+    self->seq_at[self->seq_count++] = put(to, len, HEAD_MAX, "X-Mxload-Seq: " ZEROS "\r\n") + 14;
+    if (self->emls == NULL)
+        put_fields(self);
 }
 
 static void put_filler(char *to, uint64_t len) {
@@ -121,8 +129,10 @@ static uint64_t longest_inline(const struct mx_mail_kit *self) {
 int mx_mail_kit_new(struct mx_mail_kit *self, const struct mx_plan *plan) {
     *self = (struct mx_mail_kit){.plan = plan};
     set_names(self);
-    if (plan->eml_path != NULL) {
-        int count = mx_eml_new(plan->eml_path, !plan->is_bdat, &self->emls);
+    if (plan->eml_path != NULL || plan->mbox_path != NULL) {
+        int count = plan->mbox_path != NULL
+                        ? mx_eml_new_mbox(plan->mbox_path, !plan->is_bdat, &self->emls)
+                        : mx_eml_new(plan->eml_path, !plan->is_bdat, &self->emls);
         if (count < 0)
             return count;
         self->eml_count = (uint32_t)count;
@@ -255,12 +265,18 @@ static char *place(const struct mx_mail_kit *self, struct mx_mail_draft *draft, 
     return put_span(head, MX_SPAN(" LAST\r\n"));
 }
 
-static void write_head(const struct mx_mail_kit *self, char *head, const char *seq, uint32_t crc) {
+/* crc: of the body. headers: those behind the template's, of real mail. */
+static void write_head(const struct mx_mail_kit *self, char *head, const char *seq, uint32_t crc,
+                       struct mx_span headers) {
     memcpy(head, self->head, self->head_len);
     for (uint32_t i = 0; i < self->seq_count; i++)
         memcpy(head + self->seq_at[i], seq, SEQ_LEN);
-    if (self->hash_at > 0)
-        write_hash(head + self->hash_at, crc);
+    if (self->hash_at == 0)
+        return;
+    write_hash(head + self->hash_at, crc);
+    uint32_t end = self->head_len - (self->emls == NULL ? 2 : 0); /* before the empty line */
+    crc = mx_crc32c(0, (struct mx_span){head + self->hash_end, end - self->hash_end});
+    write_hash(head + self->hash_at + 9, mx_crc32c(crc, headers));
 }
 
 static unsigned message_of_eml(const struct mx_mail_kit *self, struct mx_mail_draft *draft,
@@ -271,7 +287,7 @@ static unsigned message_of_eml(const struct mx_mail_kit *self, struct mx_mail_dr
     write_seq(seq, id->seq);
     *octets = self->head_len + eml->content_octets;
     char *head = place(self, draft, *octets, &begin);
-    write_head(self, head, seq, eml->crc);
+    write_head(self, head, seq, eml->crc, eml->headers);
     char *end = head + self->head_len;
     unsigned count = 0;
     if (eml->text.len > MX_MAIL_INLINE) {
@@ -323,7 +339,7 @@ unsigned mx_mail_message(const struct mx_mail_kit *self, struct mx_mail_draft *d
             fill == self->crc_len ? self->crc : mx_crc32c(0, (struct mx_span){self->filler, fill});
         crc = mx_crc32c(crc, tail);
     }
-    write_head(self, head, seq, crc);
+    write_head(self, head, seq, crc, (struct mx_span){NULL, 0});
     if (!self->plan->is_bdat)
         end = put_span(end, MX_SPAN(".\r\n"));
     parts[count++] = (struct mx_span){begin, (size_t)(end - begin)};

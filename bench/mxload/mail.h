@@ -1,12 +1,14 @@
 /* mail.h - what the generator says: commands, and messages that carry their own proof.
  *
- * Each message has the headers
+ * Each message begins with the headers
+ *   X-Mxload-Hash: crc32c BODY HEAD
  *   X-Mxload-Run: 16 hexadecimal digits, new for each run
  *   X-Mxload-Seq: 12 decimal digits, from 0, never twice in a run
- *   X-Mxload-Hash: crc32c 8 hexadecimal digits
- * The hash is over the body as a mailbox would show it: everything behind the empty line, with CRLF
- * line ends and without dot stuffing. Generated bodies of 39 octets or more end in a line with run
- * and sequence, so no two of them are alike.
+ * BODY and HEAD are hashes of 8 hexadecimal digits, over octets as a mailbox would show them, with
+ * CRLF line ends and without dot stuffing: BODY over all that is behind the empty line, HEAD over
+ * the headers behind this one, without the empty line. What a server puts in front of them (a trace
+ * of the way, RFC 5321 4.4) is in neither. Generated bodies of 39 octets or more end in a line with
+ * run and sequence, so no two of them are alike.
  */
 #pragma once
 #include "bench/mxload/plan.h"
@@ -24,12 +26,13 @@ struct mx_mail_kit {
     const struct mx_plan *plan;
     char sender[MX_PLAN_ADDRESS_MAX * 2], recipient[MX_PLAN_ADDRESS_MAX * 2];
     char hostname[MX_PLAN_ADDRESS_MAX + 1];
-    char *head; /* template; with --eml only the three headers above, without the empty line */
+    char *head; /* template; of real mail only the three headers above, without the empty line */
     uint32_t head_len;
-    uint32_t seq_at[3], seq_count, hash_at; /* where the numbers are in it */
-    char *filler;                           /* lines; as long as the longest body */
-    uint32_t crc, crc_len;                  /* hash of the first crc_len octets of it */
-    struct mx_eml *emls;                    /* NULL: filler */
+    uint32_t seq_at[2], seq_count; /* where the numbers are in it */
+    uint32_t hash_at, hash_end;    /* 0: no hash; hash_end: behind that header's line */
+    char *filler;                  /* lines; as long as the longest body */
+    uint32_t crc, crc_len;         /* hash of the first crc_len octets of it */
+    struct mx_eml *emls;           /* NULL: filler */
     uint32_t eml_count;
     char *commands; /* the texts below */
     struct mx_span hello, helo, mail, rcpt, group;
@@ -49,12 +52,12 @@ struct mx_mail_draft {
 /* Which message. */
 struct mx_mail_id {
     uint64_t seq;
-    uint32_t size;       /* octets of the body; ignored with --eml */
+    uint32_t size;       /* octets of the body; ignored with real mail */
     uint32_t recipients; /* 1..MX_PLAN_RECIPIENTS_MAX */
 };
 
-/* 0 or -errno (-ENOENT: --eml finds no message, -EFBIG: too many). The plan
- * is borrowed. */
+/* 0 or -errno (-ENOENT: no message is found, -EFBIG: too many), MX_ESYNTAX: --mbox is none. The
+ * plan is borrowed. */
 MX_MUST_CHECK int mx_mail_kit_new(struct mx_mail_kit *self, const struct mx_plan *plan);
 void mx_mail_kit_free(struct mx_mail_kit *self);
 

@@ -1,11 +1,14 @@
 /* main.c - mxload: the threads, the signals, the progress line, the result. */
+#include "bench/mxload/eml.h"
 #include "bench/mxload/report.h"
+#include "bench/mxload/verify.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,8 +26,27 @@ struct crew {
 };
 
 static int complain(const char *what, int err) {
-    const char *text = err == MX_ECONFIG ? NULL : strerrordesc_np(-err);
+    const char *text = mx_err_text(err);
+    if (text == NULL)
+        text = strerrordesc_np(-err);
     fprintf(stderr, "mxload: %s: %s\n", what, text != NULL ? text : "failed");
+    return err;
+}
+
+/* What is to be sent could not be loaded. */
+static int complain_of_mail(const struct mx_plan *plan, int err) {
+    const char *path = plan->mbox_path != NULL ? plan->mbox_path : plan->eml_path;
+    if (path == NULL)
+        return complain("memory", err);
+    if (err == MX_ESYNTAX)
+        fprintf(stderr, "mxload: %s: no mbox: it does not begin with a line \"From \"\n", path);
+    else if (err == -ENOENT && access(path, F_OK) == 0)
+        fprintf(stderr, "mxload: %s: there is no message in it\n", path);
+    else if (err == -EFBIG)
+        fprintf(stderr, "mxload: %s: more than %d messages, 128 MiB in one or 4 GiB in all\n", path,
+                MX_EML_COUNT_MAX);
+    else
+        return complain(path, err);
     return err;
 }
 
@@ -141,7 +163,7 @@ static int crew_new(struct crew *self) {
     }
     err = mx_mail_kit_new(&self->kit, &self->plan);
     if (err < 0)
-        return complain(self->plan.eml_path != NULL ? self->plan.eml_path : "memory", err);
+        return complain_of_mail(&self->plan, err);
     self->ledger_fd = -1;
     if (self->plan.ledger_path != NULL) {
         self->ledger_fd =
@@ -176,6 +198,8 @@ static double used_cpu_s(void) {
 
 int main(int argc, char **argv) {
     static struct crew crew = {.ledger_fd = -1};
+    if (argc > 1 && strcmp(argv[1], "--verify") == 0)
+        return mx_verify_main(argc, argv);
     int err = mx_plan_init(&crew.plan, argc, argv);
     if (err != 0)
         return err > 0 ? 0 : EXIT_USAGE;

@@ -57,6 +57,7 @@ static const struct row {
     {NULL, "seed",       COUNT,   AT(seed),                0, UINT64_MAX},
     {NULL, "ledger",     TEXT,    AT(ledger_path),         1, 4096},
     {NULL, "eml",        TEXT,    AT(eml_path),            1, 4096},
+    {NULL, "mbox",       TEXT,    AT(mbox_path),           1, 4096},
     {"h",  "help",       HELP,    0,                       0, 0},
     {"o",  NULL,         REFUSED, 0,                       0, 0},
     {NULL, "tls",        REFUSED, 0,                       0, 0},
@@ -324,6 +325,8 @@ static int settle(struct mx_plan *self) {
         self->size.min = 2; /* one octet cannot end a line */
     if (self->size.max == 1)
         self->size.max = 2;
+    if (self->eml_path != NULL && self->mbox_path != NULL)
+        return complain("--mbox and --eml (or -F): one of them");
     if (self->sources > 0 && self->address.ss_family != AF_INET)
         return complain("--sources: loopback IPv4 only");
     uint64_t name = 0;

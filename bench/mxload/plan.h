@@ -39,8 +39,9 @@ struct mx_plan {
     const char *hostname;    /* NULL: the name of the machine */
     const char *subject;     /* NULL: none */
     const char *ledger_path; /* NULL: no ledger */
-    const char *eml_path;    /* folder of .eml files, or one file; NULL: filler */
-    struct mx_range size;    /* octets of a body; 0, 2..MX_PLAN_SIZE_MAX */
+    const char *eml_path;    /* folder of .eml files, or one file; NULL: filler, or: */
+    const char *mbox_path;
+    struct mx_range size; /* octets of a body; 0, 2..MX_PLAN_SIZE_MAX */
     struct mx_range recipients;
     uint64_t messages; /* UINT64_MAX: until the time is up */
     uint64_t seed;

@@ -33,6 +33,7 @@
     "  --workers N         threads, one ring each (default 1)\n"                                   \
     "  --sources N         connect from 127.0.0.1, 127.0.0.2, ... in turn\n"                       \
     "  --eml DIR           send the .eml files of a folder in turn\n"                              \
+    "  --mbox FILE         send the messages of an mbox in turn (\">From \" is unquoted)\n"        \
     "  --seed N            of sizes, recipients and waits\n"                                       \
     "  --no-verify         no hash in the messages\n"                                              \
     "  --ledger FILE       one line for each message: run, sequence, fate, reply\n"                \

@@ -258,7 +258,8 @@ def check_proof(messages, name, count):
         head, body = text.split(b"\r\n\r\n", 1)
         fields = dict(re.findall(r"^(X-Mxload-\w+): (.*?)\r?$", head.decode(), re.M))
         equal(fields["X-Mxload-Run"], name, "run")
-        equal(fields["X-Mxload-Hash"], f"crc32c {crc32c(body):08x}", "hash")
+        covered = head.split(b"\r\n", 1)[1] + b"\r\n"
+        equal(fields["X-Mxload-Hash"], f"crc32c {crc32c(body):08x} {crc32c(covered):08x}", "hash")
         seqs.add(int(fields["X-Mxload-Seq"]))
     equal(len(messages), count, "messages")
     equal(seqs, set(range(count)), "sequences")
