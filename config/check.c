@@ -159,6 +159,26 @@ static void check_limits(struct mx_loader *self, const struct mx_conf_server *se
              "connectionLimit is above engine.maxConnections and has no effect");
 }
 
+static void check_proxy(struct mx_loader *self, const struct mx_conf_server *server,
+                        const struct mx_origin *origin, enum mx_section section) {
+    static const char *const useless[] = {"proxyFrom", "proxyCountsClients", "proxyFirst"};
+    for (size_t i = 0; !server->proxy_required && i < sizeof useless / sizeof *useless; i++) {
+        const struct mx_yaml_node *node = place(origin, section, useless[i]);
+        if (node != origin->map)
+            mx_report_add(self->report, node->line, node->column, true,
+                          "%s has no effect without proxyRequired", useless[i]);
+    }
+    if (server->proxy_required && server->proxy_from.count == 0)
+        warn(self, place(origin, section, "proxyRequired"),
+             "whoever reaches this port may claim any client address: name the proxies in "
+             "proxyFrom");
+    if (server->proxy_required && server->connection_limit_per_ip > 0 &&
+        !server->proxy_counts_clients)
+        warn(
+            self, place(origin, section, "connectionLimitPerIP"),
+            "connectionLimitPerIP counts the proxies; with proxyCountsClients: true their clients");
+}
+
 static void check_server(struct mx_loader *self, const struct mx_conf_server *server,
                          const struct mx_origin *origin) {
     enum mx_section section = server->is_lmtp ? MX_SECTION_LMTP : MX_SECTION_SMTP;
@@ -170,6 +190,7 @@ static void check_server(struct mx_loader *self, const struct mx_conf_server *se
                        "verifyIdentity other than disabled is not available in this version");
     check_relay(self, server, origin);
     check_limits(self, server, origin, section);
+    check_proxy(self, server, origin, section);
 }
 
 static int compare_bounds(const void *a, const void *b) {

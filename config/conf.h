@@ -89,6 +89,10 @@ struct mx_conf_server { /* one entry of smtpservers / lmtpservers */
     bool graceful_shutdown;            /* true */
     uint32_t hidden_features; /* disabledFeatures: bits of enum mx_feature (proto/session.h) */
     struct mx_conf_networks authorized_addresses;
+    bool proxy_required;                     /* false */
+    bool proxy_first;                        /* true: before the handshake of tls.socketTLS */
+    bool proxy_counts_clients;               /* false: connectionLimitPerIP counts the proxies */
+    struct mx_conf_networks proxy_from;      /* empty: anybody may send a PROXY header */
     enum mx_verify_identity verify_identity; /* disabled: the only one in this version */
     enum mx_core_handlers core_handlers;
 };

@@ -45,8 +45,10 @@ static void put_list(FILE *stream, const struct mx_row *row, const void *base, i
         for (; count < server->bind_count; count++)
             put_item(stream, indent, mx_span_of(server->binds[count].text));
     } else if (row->type == MX_TYPE_NETWORKS) {
-        for (; count < server->authorized_addresses.count; count++) {
-            mx_size_network_text(&server->authorized_addresses.rows[count], text);
+        struct mx_conf_networks networks;
+        memcpy(&networks, (const char *)base + row->offset, sizeof networks);
+        for (; count < networks.count; count++) {
+            mx_size_network_text(&networks.rows[count], text);
             put_item(stream, indent, mx_span_of(text));
         }
     } else if (row->type == MX_TYPE_FEATURES) {

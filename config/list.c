@@ -183,6 +183,12 @@ static void store_binds(struct list *self, const struct mx_yaml_node *node,
     server->bind_count = self->count;
 }
 
+static void store_networks(const struct list *self, void *base) {
+    struct mx_conf_networks networks = {self->rows, self->count};
+    assert(self->row->size == sizeof networks);
+    memcpy((char *)base + self->row->offset, &networks, sizeof networks);
+}
+
 /* Hooks come with later versions; until then a chain that would be ignored must not start. */
 static void apply_chain(struct mx_loader *self, const struct mx_row *row,
                         const struct mx_yaml_node *node) {
@@ -218,7 +224,7 @@ void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
         return;
     case MX_TYPE_NETWORKS:
         each_item(&list, node, on_network);
-        server->authorized_addresses = (struct mx_conf_networks){list.rows, list.count};
+        store_networks(&list, base);
         return;
     case MX_TYPE_FEATURES:
         each_item(&list, node, on_feature);

@@ -60,7 +60,7 @@ struct mx_row {
     const char *meaning;
 };
 
-enum { MX_ROWS_MAX = 64 };
+enum { MX_ROWS_MAX = 128 };
 
 extern const struct mx_row mx_schema[];
 extern const size_t mx_schema_count; /* at most MX_ROWS_MAX */

@@ -21,45 +21,85 @@ static void free_out(struct mx_worker *worker, struct mx_conn *conn) {
 
 /* ---- open ---- */
 
+/* The address at the other end of the connection: the client, or a proxy. */
 static struct mx_ip ip_of(const struct mx_conn *conn) {
     struct mx_ip ip = {0};
-    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    if (conn->peer.sa.sa_family == AF_INET6)
+        return mx_ip_of_v6(conn->peer.in6.sin6_addr.s6_addr);
     if (conn->peer.sa.sa_family == AF_INET) {
         ip.family = 4;
         memcpy(ip.bytes, &conn->peer.in.sin_addr, 4);
-    } else if (conn->peer.sa.sa_family == AF_INET6) {
-        const uint8_t *bytes = conn->peer.in6.sin6_addr.s6_addr;
-        bool is_mapped = memcmp(bytes, mapped, sizeof mapped) == 0;
-        ip.family = is_mapped ? 4 : 6;
-        memcpy(ip.bytes, is_mapped ? bytes + 12 : bytes, is_mapped ? 4 : 16);
     }
     return ip;
 }
 
-/* 421 when there are too many; false: it is being closed. */
-static bool count_in(struct mx_worker *worker, struct mx_conn *conn) {
-    struct mx_fleet *fleet = worker->fleet;
-    uint32_t open = atomic_fetch_add_explicit(&fleet->connections, 1, memory_order_relaxed);
-    enum mx_service_full full = MX_FULL_PROCESS;
-    if (open < fleet->max_connections)
-        full = mx_service_enter(conn->service, &conn->session.peer);
-    if (full == MX_FULL_NOT) {
-        conn->is_counted = true;
-        return true;
-    }
-    atomic_fetch_sub_explicit(&fleet->connections, 1, memory_order_relaxed);
+/* Say why, and close. */
+static void refuse(struct mx_worker *worker, struct mx_conn *conn, enum mx_service_full full) {
     static const char *const rows[] = {[MX_FULL_PROCESS] = "engine.maxConnections",
+                                       [MX_FULL_PROXY] = "proxyFrom",
                                        [MX_FULL_SERVICE] = "connectionLimit",
                                        [MX_FULL_ADDRESS] = "connectionLimitPerIP"};
     mx_conn_log_limit(worker, conn, rows[full]);
     worker->counters.refused_max_connections += full == MX_FULL_PROCESS;
+    worker->counters.refused_proxy_from += full == MX_FULL_PROXY;
     worker->counters.refused_connection_limit += full == MX_FULL_SERVICE;
     worker->counters.refused_connection_limit_per_ip += full == MX_FULL_ADDRESS;
     if (conn->service->session_conf.has_james_texts)
         mx_conn_kill(worker, conn); /* James closes without a word */
     else
-        mx_conn_farewell(worker, conn, MX_FAREWELL_CONNECTIONS);
-    return false;
+        mx_conn_farewell(worker, conn,
+                         full == MX_FULL_PROXY ? MX_FAREWELL_PROXY : MX_FAREWELL_CONNECTIONS);
+}
+
+static bool counts_client(const struct mx_conn *conn) {
+    return conn->service->server->proxy_required && conn->service->server->proxy_counts_clients;
+}
+
+/* What connectionLimitPerIP counts. */
+static struct mx_ip counted_address(const struct mx_conn *conn) {
+    return counts_client(conn) ? conn->session.peer : ip_of(conn);
+}
+
+static bool count_address(struct mx_worker *worker, struct mx_conn *conn) {
+    struct mx_ip address = counted_address(conn);
+    enum mx_service_full full = mx_service_enter_address(conn->service, &address);
+    conn->is_address_counted = full == MX_FULL_NOT;
+    if (full != MX_FULL_NOT)
+        refuse(worker, conn, full);
+    return full == MX_FULL_NOT;
+}
+
+bool mx_conn_know_client(struct mx_worker *worker, struct mx_conn *conn) {
+    mx_conn_log_client(worker, conn);
+    return !counts_client(conn) || count_address(worker, conn);
+}
+
+/* 421 when there are too many; false: it is being closed. */
+static bool count_in(struct mx_worker *worker, struct mx_conn *conn) {
+    struct mx_fleet *fleet = worker->fleet;
+    enum mx_service_full full = MX_FULL_PROCESS;
+    if (!mx_service_admits(conn->service, &conn->session.peer)) {
+        full = MX_FULL_PROXY;
+    } else if (mx_service_count(&fleet->connections, fleet->max_connections)) {
+        full = mx_service_enter(conn->service);
+        conn->is_counted = full == MX_FULL_NOT;
+        if (!conn->is_counted)
+            atomic_fetch_sub_explicit(&fleet->connections, 1, memory_order_relaxed);
+    }
+    if (full != MX_FULL_NOT)
+        refuse(worker, conn, full);
+    return full == MX_FULL_NOT && (counts_client(conn) || count_address(worker, conn));
+}
+
+static void count_out(struct mx_worker *worker, struct mx_conn *conn) {
+    if (conn->is_address_counted) {
+        struct mx_ip address = counted_address(conn);
+        mx_service_leave_address(conn->service, &address);
+    }
+    if (conn->is_counted) {
+        mx_service_leave(conn->service);
+        atomic_fetch_sub_explicit(&worker->fleet->connections, 1, memory_order_relaxed);
+    }
 }
 
 static void begin(struct mx_worker *worker, struct mx_conn *conn) {
@@ -107,8 +147,10 @@ void mx_conn_open(struct mx_worker *worker, int fd, uint32_t listener) {
     if (atomic_load_explicit(&worker->first_ms, memory_order_relaxed) == 0)
         atomic_store_explicit(&worker->first_ms, worker->now_ms, memory_order_relaxed);
     ask_peername(worker, conn, worker->listeners[listener].family);
-    /* only the limit per address has to know it before the greeting */
-    if (conn->refs == 0 || service->server->connection_limit_per_ip == 0)
+    /* only the limit per address and proxyFrom have to know it before the greeting; and it must not
+     * come behind a PROXY header */
+    if (conn->refs == 0 ||
+        (service->server->connection_limit_per_ip == 0 && !service->server->proxy_required))
         begin(worker, conn);
 }
 
@@ -269,10 +311,7 @@ static void close_if_idle(struct mx_worker *worker, struct mx_conn *conn) {
     mx_conn_block_free(worker, &conn->backlog);
     free_out(worker, conn);
     mx_buddy_give(&worker->buddy, conn->session.envelope.base, conn->session.envelope.cap);
-    if (conn->is_counted) {
-        mx_service_leave(conn->service, &conn->session.peer);
-        atomic_fetch_sub_explicit(&worker->fleet->connections, 1, memory_order_relaxed);
-    }
+    count_out(worker, conn);
     mx_worker_give_conn(worker, conn);
 }
 

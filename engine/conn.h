@@ -54,7 +54,8 @@ struct mx_conn {
     bool is_sending : 1;
     bool is_send_cancelled : 1;
     bool is_greeted : 1;               /* the greeting is written */
-    bool is_counted : 1;               /* counted in by the service */
+    bool is_counted : 1;               /* counted in by the process and the service */
+    bool is_address_counted : 1;       /* ... and by connectionLimitPerIP */
     uint32_t next_dirty, next_starved; /* intrusive lists, slot numbers */
     uint32_t window_octets;       /* minDataRate: received when the window began, low 32 bits */
     struct mx_out out;            /* replies not sent yet */

@@ -22,6 +22,10 @@ MX_MUST_CHECK bool mx_conn_has_room(struct mx_worker *worker, struct mx_conn *co
 /* The server's last word, then close (conn.c). Kills when the reply cannot be written. */
 void mx_conn_farewell(struct mx_worker *worker, struct mx_conn *conn, enum mx_farewell why);
 
+/* A PROXY header has named the client (conn.c). False: it has too many connections, this one is
+ * being closed. */
+MX_MUST_CHECK bool mx_conn_know_client(struct mx_worker *worker, struct mx_conn *conn);
+
 /* Close after what is written has been sent (conn.c). lingers: input may still be on its way. */
 void mx_conn_close(struct mx_worker *worker, struct mx_conn *conn, bool lingers);
 

@@ -25,6 +25,15 @@ void mx_conn_log_open(struct mx_worker *worker, const struct mx_conn *conn) {
     mx_log_end(&line);
 }
 
+void mx_conn_log_client(struct mx_worker *worker, const struct mx_conn *conn) {
+    struct mx_log_line line;
+    if (!mx_log_wants(&worker->log, MX_SEVERITY_DEBUG))
+        return;
+    begin(&line, worker, conn, MX_SEVERITY_DEBUG, "client");
+    mx_log_str(&line, "server", conn->service->server->name);
+    mx_log_end(&line);
+}
+
 void mx_conn_log_close(struct mx_worker *worker, const struct mx_conn *conn) {
     struct mx_log_line line;
     if (!mx_log_wants(&worker->log, MX_SEVERITY_DEBUG))

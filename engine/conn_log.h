@@ -9,6 +9,9 @@
 /* Peer known, session begun. */
 void mx_conn_log_open(struct mx_worker *worker, const struct mx_conn *conn);
 
+/* A PROXY header has said who the client is: from here on the lines name it as the peer. */
+void mx_conn_log_client(struct mx_worker *worker, const struct mx_conn *conn);
+
 /* The slot is about to be free. */
 void mx_conn_log_close(struct mx_worker *worker, const struct mx_conn *conn);
 

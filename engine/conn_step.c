@@ -77,6 +77,14 @@ static bool do_hook(struct mx_worker *worker, struct mx_conn *conn) {
     return true;
 }
 
+static bool do_client(struct mx_worker *worker, struct mx_conn *conn) {
+    if (!mx_conn_know_client(worker, conn))
+        return false;
+    conn->activity_ms = worker->now_ms;
+    mx_session_resume(&conn->session, 0, &conn->out);
+    return true;
+}
+
 static bool do_delay(struct mx_worker *worker, struct mx_conn *conn) {
     conn->wait = MX_WAIT_DELAY;
     mx_timer_set(&worker->wheel, &conn->timer, worker->now_ms + conn->session.delay_ms);
@@ -140,6 +148,7 @@ static bool (*const actions[])(struct mx_worker *, struct mx_conn *) = {
     [MX_ACTION_OUTPUT] = do_output,
     [MX_ACTION_GROW]   = do_grow,
     [MX_ACTION_HOOK]   = do_hook,
+    [MX_ACTION_CLIENT] = do_client,
     [MX_ACTION_DELAY]  = do_delay,
     [MX_ACTION_OPEN]   = do_open,
     [MX_ACTION_BODY]   = do_body,
@@ -171,11 +180,14 @@ static void run(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *
         return;
     }
     uint64_t commands = worker->shared.counters.commands;
+    uint64_t bad_headers = worker->shared.counters.proxy_headers_bad;
     bool was_in_content = mx_session_in_content(session);
     enum mx_action action;
     do {
         action = mx_session_step(session, in, &conn->out);
     } while (actions[action](worker, conn));
+    if (worker->shared.counters.proxy_headers_bad != bad_headers)
+        mx_conn_log_limit(worker, conn, "proxyRequired");
     if (worker->shared.counters.commands != commands)
         conn->activity_ms = worker->now_ms;
     if (!was_in_content)

@@ -9,8 +9,12 @@ static uint64_t min_u64(uint64_t a, uint64_t b) {
 /* The idle limit of the current phase in ms; 0 = none. */
 static uint32_t idle_limit(const struct mx_conn *conn) {
     const struct mx_conf_server *server = conn->service->server;
-    return mx_session_in_content(&conn->session) ? server->data_timeout_ms
-                                                 : server->connection_timeout_ms;
+    uint32_t limit = server->connection_timeout_ms;
+    if (mx_session_in_content(&conn->session))
+        return server->data_timeout_ms;
+    if (conn->session.state != MX_STATE_PROXY)
+        return limit;
+    return limit > 0 && limit < MX_PROXY_HEADER_MS ? limit : MX_PROXY_HEADER_MS;
 }
 
 /* It waits for us: that time is not the client's. */
@@ -61,7 +65,14 @@ static bool is_too_slow(struct mx_worker *worker, struct mx_conn *conn) {
 
 static void on_open_timer(struct mx_worker *worker, struct mx_conn *conn) {
     uint32_t limit = idle_limit(conn);
-    if (limit > 0 && !is_ours(conn) && worker->now_ms >= conn->activity_ms + limit) {
+    bool is_idle = limit > 0 && !is_ours(conn) && worker->now_ms >= conn->activity_ms + limit;
+    if (is_idle && conn->session.state == MX_STATE_PROXY) { /* as James: without a word */
+        worker->counters.proxy_timeouts++;
+        mx_conn_log_limit(worker, conn, "proxyRequired");
+        mx_conn_close(worker, conn, false);
+        return;
+    }
+    if (is_idle) {
         bool is_data = mx_session_in_content(&conn->session);
         worker->counters.connection_timeouts += !is_data;
         worker->counters.data_timeouts += is_data;
@@ -117,8 +128,10 @@ void mx_conn_drain(struct mx_worker *worker, struct mx_conn *conn) {
     if (conn->state != MX_CONN_OPEN)
         return;
     conn->session.is_draining = true;
-    bool is_idle = conn->session.state == MX_STATE_COMMAND && conn->wait == MX_WAIT_NOTHING &&
-                   !mx_session_in_transaction(&conn->session);
+    bool is_between =
+        conn->session.state == MX_STATE_COMMAND || conn->session.state == MX_STATE_PROXY;
+    bool is_idle =
+        is_between && conn->wait == MX_WAIT_NOTHING && !mx_session_in_transaction(&conn->session);
     if (is_idle || !conn->service->server->graceful_shutdown)
         mx_conn_farewell(worker, conn, MX_FAREWELL_SHUTDOWN);
 }

@@ -36,6 +36,10 @@ enum {
     /* behind drainTimeout: time for the last 421 to be taken (ms) */
     MX_DRAIN_END_MS = 1000,
 
+    /* proxyRequired: how long the header of a proxy may take; less when connectionTimeout is (ms)
+     */
+    MX_PROXY_HEADER_MS = 10000,
+
     /* minDataRate is looked at in windows of this length (ms) */
     MX_RATE_WINDOW_MS = 60000,
     /* longest time between two looks at a connection's clocks (ms) */

@@ -12,6 +12,7 @@
     X(refused_max_connections, "connections", "refused with 421 by maxConnections")                \
     X(refused_connection_limit, "connections", "refused with 421 by connectionLimit")              \
     X(refused_connection_limit_per_ip, "connections", "refused with 421 by connectionLimitPerIP")  \
+    X(refused_proxy_from, "connections", "refused with 421 by proxyFrom")                          \
     X(connections_handed, "connections", "given to another worker before their first octet")       \
     X(hand_over_failed, "connections", "could not be given away and stayed")                       \
     X(accept_paused, "times", "accepting stopped because the table was full")                      \
@@ -30,6 +31,7 @@
     X(memory_refused, "connections", "closed because the session memory was used up")              \
     X(drain_killed, "sessions", "ended by drainTimeout in the middle of something")                \
     X(connection_timeouts, "sessions", "ended by connectionTimeout")                               \
+    X(proxy_timeouts, "connections", "closed because no PROXY header came in time")                \
     X(data_timeouts, "sessions", "ended by dataTimeout")                                           \
     X(slow_data, "sessions", "ended by minDataRate")                                               \
     X(resets, "connections", "ended by the peer with an error")                                    \

@@ -22,6 +22,7 @@ void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32
         .refuses_bare_lf_commands = server->bare_lf_commands_refused,
         .has_james_texts = server->has_james_texts,
         .has_smtputf8 = server->smtp_utf8,
+        .needs_proxy = server->proxy_required,
         .hidden_features = server->hidden_features,
         .hooks = accepts_all ? 0 : 1u << MX_HOOK_RCPT,
         .max_message_octets = server->max_message_octets,
@@ -33,24 +34,42 @@ void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32
     };
 }
 
-enum mx_service_full mx_service_enter(struct mx_service *self, const struct mx_ip *peer) {
-    uint32_t limit = self->server->connection_limit;
-    uint32_t per_ip = self->server->connection_limit_per_ip;
-    uint32_t before = atomic_fetch_add_explicit(&self->connections, 1, memory_order_relaxed);
-    enum mx_service_full full = MX_FULL_NOT;
-    if (limit > 0 && before >= limit)
-        full = MX_FULL_SERVICE;
-    else if (per_ip > 0 && mx_iptable_enter(self->iptable, self->index, peer, per_ip) < 0)
-        full = MX_FULL_ADDRESS;
-    if (full != MX_FULL_NOT)
-        atomic_fetch_sub_explicit(&self->connections, 1, memory_order_relaxed);
-    return full;
+bool mx_service_admits(const struct mx_service *self, const struct mx_ip *peer) {
+    const struct mx_conf_server *server = self->server;
+    return !server->proxy_required || server->proxy_from.count == 0 ||
+           mx_relay_is_in(&server->proxy_from, peer);
 }
 
-void mx_service_leave(struct mx_service *self, const struct mx_ip *peer) {
-    if (self->server->connection_limit_per_ip > 0)
-        mx_iptable_leave(self->iptable, self->index, peer);
+bool mx_service_count(_Atomic uint32_t *count, uint32_t limit) {
+    uint32_t before = atomic_load_explicit(count, memory_order_relaxed);
+    do {
+        if (limit > 0 && before >= limit)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(count, &before, before + 1,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+enum mx_service_full mx_service_enter(struct mx_service *self) {
+    bool has_room = mx_service_count(&self->connections, self->server->connection_limit);
+    return has_room ? MX_FULL_NOT : MX_FULL_SERVICE;
+}
+
+void mx_service_leave(struct mx_service *self) {
     atomic_fetch_sub_explicit(&self->connections, 1, memory_order_relaxed);
+}
+
+enum mx_service_full mx_service_enter_address(struct mx_service *self,
+                                              const struct mx_ip *address) {
+    uint32_t limit = self->server->connection_limit_per_ip;
+    if (limit == 0 || mx_iptable_enter(self->iptable, self->index, address, limit) == 0)
+        return MX_FULL_NOT;
+    return MX_FULL_ADDRESS;
+}
+
+void mx_service_leave_address(struct mx_service *self, const struct mx_ip *address) {
+    if (self->server->connection_limit_per_ip > 0)
+        mx_iptable_leave(self->iptable, self->index, address);
 }
 
 static struct mx_span last_rcpt(const struct mx_session *session) {

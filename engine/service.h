@@ -28,14 +28,26 @@ void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32
 enum mx_service_full {
     MX_FULL_NOT,
     MX_FULL_PROCESS, /* maxConnections; not mx_service_enter's business */
+    MX_FULL_PROXY,   /* proxyFrom; likewise */
     MX_FULL_SERVICE, /* connectionLimit */
     MX_FULL_ADDRESS, /* connectionLimitPerIP */
 };
 
-/* Count a connection in, or say which limit is reached: then nothing is counted. */
-MX_MUST_CHECK enum mx_service_full mx_service_enter(struct mx_service *self,
-                                                    const struct mx_ip *peer);
-void mx_service_leave(struct mx_service *self, const struct mx_ip *peer);
+/* Count one more, unless there are limit already (0: no limit); never too many, and never a wrong
+ * refusal, whoever counts at the same time. */
+MX_MUST_CHECK bool mx_service_count(_Atomic uint32_t *count, uint32_t limit);
+
+/* Is the address one of proxyFrom's, or is everybody welcome? */
+bool mx_service_admits(const struct mx_service *self, const struct mx_ip *peer);
+
+/* Count a connection in, or say MX_FULL_SERVICE: then nothing is counted. */
+MX_MUST_CHECK enum mx_service_full mx_service_enter(struct mx_service *self);
+void mx_service_leave(struct mx_service *self);
+
+/* The same for connectionLimitPerIP: MX_FULL_ADDRESS. */
+MX_MUST_CHECK enum mx_service_full mx_service_enter_address(struct mx_service *self,
+                                                            const struct mx_ip *address);
+void mx_service_leave_address(struct mx_service *self, const struct mx_ip *address);
 
 /* Ask the policy at a point of the chain. 0, or a negative error with session->shared->refusal set.
  */

@@ -28,7 +28,9 @@
     X(nul_data, "messages", "messages with a NUL, sent by DATA (chunks are not looked at)")        \
     X(eightbit_data, "messages",                                                                   \
       "messages with octets above 0x7f, sent by DATA (chunks are not looked at)")                  \
-    X(bdat_chunks, "chunks", "BDAT chunks received in full")
+    X(bdat_chunks, "chunks", "BDAT chunks received in full")                                       \
+    X(proxy_headers, "headers", "PROXY headers read")                                              \
+    X(proxy_headers_bad, "connections", "closed for a PROXY header that is bad or names nobody")
 
 struct mx_proto_counters {
 #define MX_COUNTER_FIELD(name, unit, help) uint64_t name;

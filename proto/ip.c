@@ -187,17 +187,24 @@ static bool parse_v6(struct mx_span text, uint8_t bytes[16]) {
     return true;
 }
 
+struct mx_ip mx_ip_of_v6(const uint8_t bytes[16]) {
+    struct mx_ip ip = {.family = 4};
+    if (memcmp(bytes, mapped_prefix, sizeof mapped_prefix) == 0) {
+        memcpy(ip.bytes, bytes + sizeof mapped_prefix, 4);
+        return ip;
+    }
+    ip.family = 6;
+    memcpy(ip.bytes, bytes, sizeof ip.bytes);
+    return ip;
+}
+
 bool mx_ip_parse(struct mx_span text, struct mx_ip *ip) {
     struct mx_ip parsed = {.family = 4};
     if (!parse_v4(text, parsed.bytes)) {
-        parsed.family = 6;
-        if (!parse_v6(text, parsed.bytes))
+        uint8_t bytes[16];
+        if (!parse_v6(text, bytes))
             return false;
-        if (memcmp(parsed.bytes, mapped_prefix, sizeof mapped_prefix) == 0) {
-            parsed.family = 4;
-            memcpy(parsed.bytes, parsed.bytes + 12, 4);
-            memset(parsed.bytes + 4, 0, 12);
-        }
+        parsed = mx_ip_of_v6(bytes);
     }
     *ip = parsed;
     return true;

@@ -12,6 +12,9 @@ struct mx_ip {
 
 enum { MX_IP_TEXT_MAX = 46 }; /* longest text, octets, with room for a NUL */
 
+/* The address in 16 octets of network order: family 6, or 4 when it is v4-mapped. */
+struct mx_ip mx_ip_of_v6(const uint8_t bytes[16]);
+
 /* Write the usual text form (RFC 5952 for IPv6; "unknown" for family 0) to text, NUL-terminated.
  * Returns its length in octets. */
 size_t mx_ip_text(const struct mx_ip *self, char text[MX_IP_TEXT_MAX]);

@@ -7,10 +7,11 @@
 /* clang-format off */
 static const unsigned state_next[MX_STATE_COUNT] = {
     [MX_STATE_COMMAND] = IN(PARKED) | IN(CHUNK) | IN(CLOSED),
+    [MX_STATE_PROXY]   = IN(PARKED) | IN(CLOSED),
     [MX_STATE_DATA]    = IN(PARKED) | IN(REPLIES) | IN(COMMAND) | IN(CLOSED),
     [MX_STATE_CHUNK]   = IN(PARKED) | IN(REPLIES) | IN(COMMAND) | IN(CLOSED),
     [MX_STATE_REPLIES] = IN(PARKED) | IN(COMMAND) | IN(CLOSED),
-    [MX_STATE_PARKED]  = IN(COMMAND) | IN(DATA) | IN(CHUNK) | IN(REPLIES) | IN(CLOSED),
+    [MX_STATE_PARKED]  = IN(COMMAND) | IN(PROXY) | IN(DATA) | IN(CHUNK) | IN(REPLIES) | IN(CLOSED),
     [MX_STATE_CLOSED]  = IN(CLOSED),
 };
 /* clang-format on */
@@ -116,6 +117,8 @@ void mx_session_farewell(struct mx_session *self, enum mx_farewell why, struct m
         [MX_FAREWELL_SHUTDOWN] = {MX_SPAN("421 4.3.2 "), MX_SPAN(" Shutting down\r\n")       },
         [MX_FAREWELL_MEMORY] = {MX_SPAN("421 4.3.1 "),
                                  MX_SPAN(" Insufficient system resources\r\n")              },
+        [MX_FAREWELL_PROXY] = {MX_SPAN("421 4.7.0 "),
+                                 MX_SPAN(" Only known proxies may connect\r\n")             },
     };
     if (self->state == MX_STATE_CLOSED)
         return;
@@ -396,6 +399,7 @@ void mx_session_init(struct mx_session *self, const struct mx_session_conf *conf
     self->conf = conf;
     self->shared = shared;
     self->id = id;
+    self->state = conf->needs_proxy ? MX_STATE_PROXY : MX_STATE_COMMAND;
     mx_line_init(&self->line, conf->max_line_octets);
 }
 
@@ -434,6 +438,8 @@ static enum mx_action step_once(struct mx_session *self, struct mx_span *in, str
     switch ((enum mx_session_state)self->state) {
     case MX_STATE_COMMAND:
         return step_command(self, in, out);
+    case MX_STATE_PROXY:
+        return mx_session_step_proxy(self, in, out);
     case MX_STATE_DATA:
         return mx_session_step_data(self, in, out);
     case MX_STATE_CHUNK:

@@ -29,6 +29,7 @@ enum mx_action {
     MX_ACTION_GROW, /* give envelope.base at least self->grow_octets in all; resume(0 or -ENOMEM) */
     MX_ACTION_HOOK, /* run the policy at self->hook; resume(0 = go on, MX_EPENDING never, or with
                      * shared->refusal set: a negative error) */
+    MX_ACTION_CLIENT, /* a PROXY header has named the client, self->peer; resume(0), or farewell */
     MX_ACTION_DELAY,  /* wait self->delay_ms, resume(0) (fault injection) */
     MX_ACTION_OPEN,   /* a message begins: may it be stored? resume(0, -ENOSPC or another error) */
     MX_ACTION_BODY,   /* store shared->slices[0..slice_count), borrowed; resume(0 or error) */
@@ -94,8 +95,9 @@ struct mx_session_conf {
     bool refuses_bare_lf_commands; /* bareLfCommands: refuse */
     bool has_james_texts;          /* compatTexts: james */
     bool has_smtputf8;             /* SMTPUTF8 is announced and accepted */
-    bool needs_trace;              /* the sink keeps content: put a Received line before it */
-    uint32_t hidden_features;      /* bits of enum mx_feature: disabledFeatures */
+    bool needs_proxy;            /* proxyRequired: a PROXY header comes before the first command */
+    bool needs_trace;            /* the sink keeps content: put a Received line before it */
+    uint32_t hidden_features;    /* bits of enum mx_feature: disabledFeatures */
     uint32_t hooks;              /* bits 1 << enum mx_hook_point: where MX_ACTION_HOOK is wanted */
     uint64_t max_message_octets; /* maxMessageSize, 0 = none */
     uint32_t max_line_octets;    /* maxLineLength, 4..MX_LINE_MAX: a verb fits in */
@@ -129,10 +131,12 @@ enum mx_farewell {
     MX_FAREWELL_CONNECTIONS, /* 421 4.7.0 <helloName> Too many connections */
     MX_FAREWELL_SHUTDOWN,    /* 421 4.3.2 <helloName> Shutting down */
     MX_FAREWELL_MEMORY,      /* 421 4.3.1 <helloName> Insufficient system resources */
+    MX_FAREWELL_PROXY,       /* 421 4.7.0 <helloName> Only known proxies may connect */
 };
 
 enum mx_session_state {
     MX_STATE_COMMAND, /* reading command lines */
+    MX_STATE_PROXY,   /* reading the PROXY header; before it the peer is the proxy */
     MX_STATE_DATA,    /* reading content up to CRLF.CRLF */
     MX_STATE_CHUNK,   /* reading self->chunk_left octets of a BDAT chunk */
     MX_STATE_REPLIES, /* LMTP: writing one reply per recipient */
@@ -186,7 +190,8 @@ struct mx_session {
     uint64_t chunk_octets, chunk_left;  /* size of the BDAT chunk; how much is still to come */
     uint32_t rcpt_at;                   /* record of the recipient a hook is asked about */
     struct mx_envelope envelope;        /* public */
-    struct mx_ip peer;                  /* public, set by the driver before the first step */
+    struct mx_ip peer;                  /* public, set by the driver before the first step; changed
+                                         * by a PROXY header */
     char helo_name[MX_HELO_STORED_MAX]; /* of the last HELO/EHLO/LHLO, accepted or not */
 };
 

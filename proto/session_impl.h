@@ -98,6 +98,11 @@ enum mx_action mx_session_finish(struct mx_session *self, struct mx_out *out);
 /* Count the message, answer it with one reply (message_error) and end the transaction. */
 enum mx_action mx_session_put_result(struct mx_session *self, struct mx_out *out);
 
+/* ---- the PROXY header (session_proxy.c) ---- */
+
+enum mx_action mx_session_step_proxy(struct mx_session *self, struct mx_span *in,
+                                     struct mx_out *out);
+
 /* ---- the content states ---- */
 
 enum mx_action mx_session_step_data(struct mx_session *self, struct mx_span *in,

@@ -164,6 +164,8 @@ static bool act(struct inprocess *self, struct link *link, enum mx_action action
     case MX_ACTION_GROW:
         result = grow(link);
         break;
+    case MX_ACTION_CLIENT:
+        break;
     case MX_ACTION_HOOK:
         result = mx_service_ask(&self->service, &link->session);
         break;

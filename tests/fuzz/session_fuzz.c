@@ -27,7 +27,15 @@ enum {
 };
 
 enum { LMTP = 1, ACCEPTS_ALL = 2, HELO = 4, BRACKETS = 8, NO_BARE_LF = 16, UTF8 = 32, JAMES = 64 };
-enum { LONG_NAME = 1, GREETING = 2, TRACE = 4, DOMAIN = 8, HOOKS = 16, DISCONNECTS = 32 };
+enum {
+    LONG_NAME = 1,
+    GREETING = 2,
+    TRACE = 4,
+    DOMAIN = 8,
+    HOOKS = 16,
+    DISCONNECTS = 32,
+    PROXY = 64
+};
 /* What refuses a message after its begin is one thing at a time: which of several comes first
  * depends on the cuts. */
 enum { ERRORS = 1, TRANSACTIONS = 2, RECIPIENTS = 4, SIZE = 8, DATA_LINES = 16, BLOCK = 32 };
@@ -47,6 +55,7 @@ static struct mx_session_conf make_conf(const uint8_t *head, const struct mx_fau
         .proto = rules & LMTP ? MX_PROTO_LMTP : MX_PROTO_SMTP,
         .hello_name = shape & LONG_NAME ? name : MX_SPAN("mx.example"),
         .greeting = shape & GREETING ? text : (struct mx_span){0},
+        .needs_proxy = shape & PROXY,
         .default_domain = shape & DOMAIN ? MX_SPAN("example.com") : (struct mx_span){0},
         .accepts_all = rules & ACCEPTS_ALL,
         .needs_helo = rules & HELO,

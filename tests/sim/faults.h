@@ -74,6 +74,7 @@
     X(CLIENT_ENDLESS_LINE)                                                                         \
     X(CLIENT_JUNK)                                                                                 \
     X(CLIENT_REFUSED)                                                                              \
+    X(PROXY_HEADER)                                                                                \
     X(MESSAGE_DATA)                                                                                \
     X(MESSAGE_BDAT)                                                                                \
     X(MESSAGE_LMTP)                                                                                \

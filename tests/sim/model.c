@@ -266,10 +266,16 @@ static bool is_421_due(struct sim_client *c, const struct sim_item *item, const 
         return item != NULL && item->kind == SIM_IT_MAIL && server->max_transactions > 0 &&
                c->model.transactions >= server->max_transactions;
     sim_event(SIM_E_CLIENT_REFUSED);
+    if (has(line, "Only known proxies")) {
+        bool is_one = c->sock.peer.sin_addr.s_addr != htonl(0x0A000008u);
+        bool may_be_unknown = sim.rate[SIM_F_PEERNAME_ENOTCONN] > 0;
+        return server->proxy_from.count > 0 && (!is_one || may_be_unknown);
+    }
     bool is_limited = server->connection_limit > 0 || server->connection_limit_per_ip > 0 ||
                       sim.fleet.max_connections < sim.client_count;
-    return has(line, "Too many connections") && is_limited && item != NULL &&
-           item->kind == SIM_IT_GREETING;
+    /* behind the greeting only when the PROXY header has told who is counted */
+    uint32_t last = server->proxy_required && server->proxy_counts_clients ? 1 : 0;
+    return has(line, "Too many connections") && is_limited && c->answered <= last;
 }
 
 /* ---- lines

@@ -315,6 +315,29 @@ static void add_junk(struct sim_client *c) {
     c->leave_us = sim.now_us + 1000000 * (100 + (uint64_t)sim_below(600));
 }
 
+/* In front of what is sent first: the proxy is another one of the addresses. */
+static void add_proxy_header(struct sim_client *c) {
+    struct mx_span header, rest = c->items[1].bytes;
+    uint8_t client = (uint8_t)(1 + sim_below(SIM_IPS));
+    if (sim_below(2)) {
+        header = text("PROXY TCP4 10.0.0.%u 10.0.0.200 1024 25\r\n", client);
+    } else {
+        static const char head[] =
+            "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x12\x0a\0\0?\x0a\0\0\xc8\4\0\0\x19";
+        static const char tlv[] = "\4\0\3\r\n\n";
+        char *ptr = sim_alloc(sizeof head + sizeof tlv - 2);
+        memcpy(ptr, head, sizeof head - 1);
+        memcpy(ptr + sizeof head - 1, tlv, sizeof tlv - 1);
+        ptr[19] = (char)client;
+        header = (struct mx_span){ptr, sizeof head + sizeof tlv - 2};
+    }
+    struct sim_bytes bytes = {0};
+    sim_put(&bytes, header.ptr, header.len);
+    sim_put(&bytes, rest.ptr, rest.len);
+    c->items[1].bytes = (struct mx_span){bytes.ptr, bytes.end};
+    sim_event(SIM_E_PROXY_HEADER);
+}
+
 /* ---- which
  * --------------------------------------------------------------------------------------- */
 
@@ -384,8 +407,13 @@ void sim_script_new(struct sim_client *c) {
     default:
         add_session(c);
         c->is_half_closing = sim_chance(200);
-        if (sim_chance(250))
-            set_cut(c);
         break;
     }
+    if (server_of(c)->proxy_required && c->items[1].kind == SIM_IT_IDLE)
+        c->is_loose = true; /* it has no header: closed without a word */
+    else if (server_of(c)->proxy_required)
+        add_proxy_header(c);
+    bool is_good = c->kind == SIM_E_CLIENT_LOCKSTEP || c->kind == SIM_E_CLIENT_PIPELINED;
+    if (is_good && sim_chance(250))
+        set_cut(c);
 }

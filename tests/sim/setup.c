@@ -11,6 +11,12 @@ static uint32_t pick(const uint32_t *values, uint32_t count) {
 }
 #define PICK(...) pick((const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / 4)
 
+/* All but the last one of the addresses. */
+static const struct mx_conf_network proxies = {
+    {.family = 4, .bytes = {10}},
+    29
+};
+
 static void configure_server(struct mx_conf_server *server) {
     bool is_limited = sim_chance(200);
     server->connection_timeout_ms = PICK(0, 5000, 30000, 300000, 300000);
@@ -18,6 +24,9 @@ static void configure_server(struct mx_conf_server *server) {
     server->min_data_rate = PICK(0, 100, 100);
     server->connection_limit = is_limited ? PICK(0, 1, 3, 10) : 0;
     server->connection_limit_per_ip = is_limited ? PICK(0, 1, 2) : 0;
+    server->proxy_required = sim_chance(150);
+    server->proxy_counts_clients = sim_below(2);
+    server->proxy_from = (struct mx_conf_networks){&proxies, sim_below(2)};
     server->max_message_octets = PICK(0, 0, 500, 5000);
     server->max_line_octets = PICK(1000, 8192);
     server->max_recipients = PICK(0, 3, 1000);

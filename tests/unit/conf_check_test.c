@@ -53,6 +53,23 @@ Test(conf_check, limits_that_have_no_effect) {
     expect_problems("engine: {maxConnections: 0}\n" S "connectionLimit: 20\n", false, "");
 }
 
+Test(conf_check, proxies) {
+    expect_problems(S "proxyFrom: 127.*\n    proxyFirst: false\n    proxyCountsClients: true\n",
+                    false,
+                    "f:3:16: warning: proxyFrom has no effect without proxyRequired\n"
+                    "f:4:17: warning: proxyFirst has no effect without proxyRequired\n"
+                    "f:5:25: warning: proxyCountsClients has no effect without proxyRequired\n");
+    expect_problems(S "proxyRequired: true\n    connectionLimitPerIP: 3\n", false,
+                    "f:3:20: warning: whoever reaches this port may claim any client address: name "
+                    "the proxies in proxyFrom\n"
+                    "f:4:27: warning: connectionLimitPerIP counts the proxies; with "
+                    "proxyCountsClients: true their clients\n");
+    expect_problems(
+        S "proxyRequired: true\n    proxyFrom: [127.*, '::1']\n    connectionLimitPerIP: 3\n"
+          "    proxyCountsClients: true\n",
+        false, "");
+}
+
 /* All /8 from 1 to 223 that are public, but not the one given. */
 static char *all_but(char *text, size_t size, int hole) {
     size_t len = 0;

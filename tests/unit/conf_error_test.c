@@ -15,13 +15,19 @@ static struct mx_conf_report report;
 struct error_case {
     const char *name, *text;
     uint32_t line, column;
-    const char *message; /* the whole message */
+    const char *message; /* the whole message; its begin when it ends in "..." */
 };
+
+static bool is_message(const char *text, const char *wanted) {
+    size_t len = strlen(wanted);
+    bool is_begin = len > 3 && strcmp(wanted + len - 3, "...") == 0;
+    return is_begin ? strncmp(text, wanted, len - 3) == 0 : strcmp(text, wanted) == 0;
+}
 
 static void expect_problem(const struct error_case *row, const struct mx_conf_problem *problem) {
     cr_expect_eq(problem->line, row->line, "%s: line %u", row->name, problem->line);
     cr_expect_eq(problem->column, row->column, "%s: column %u", row->name, problem->column);
-    cr_expect_str_eq(problem->text, row->message, "%s: %s", row->name, problem->text);
+    cr_expect(is_message(problem->text, row->message), "%s: %s", row->name, problem->text);
 }
 
 static void expect_error(const struct error_case *row) {
@@ -35,19 +41,6 @@ static void expect_error(const struct error_case *row) {
     mx_conf_report_free(&report);
 }
 
-/* what the message lists */
-#define BOTH_KEYS                                                                                  \
-    "name, connectionBacklog, connectionTimeout, dataTimeout, minDataRate, connectionLimit, "      \
-    "connectionLimitPerIP, helloName, maxMessageSize, maxLineLength, maxDataLineLength, "          \
-    "maxRecipients, maxErrors, maxTransactions, "
-#define SMTP_KEYS                                                                                  \
-    "enabled, bind, " BOTH_KEYS "heloEhloEnforcement, addressBracketsEnforcement, "                \
-    "bareLfCommands, compatTexts, smtpUtf8, gracefulShutdown, smtpGreeting, disabledFeatures, "    \
-    "authorizedAddresses, verifyIdentity, coreHandlers, handlerchain"
-#define LMTP_KEYS                                                                                  \
-    "enabled, bind, " BOTH_KEYS "bareLfCommands, compatTexts, smtpUtf8, gracefulShutdown, "        \
-    "lmtpGreeting, disabledFeatures, coreHandlers, handlerchain"
-
 #define S "smtpservers:\n  - handlerchain: []\n    "
 #define L "lmtpservers:\n  - handlerchain: []\n    "
 
@@ -55,14 +48,12 @@ Test(conf_error, keys) {
     static const struct error_case cases[] = {
         {"unknown at the top",    "engin:\n",                             1, 1,
          "unknown key 'engin' in the file; did you mean 'engine'?; valid keys: engine, log, "
-         "domains, "
-         "defaultDomain, spool, smtpservers, lmtpservers"                                                                    },
+         "domains, ..."                                                                                                      },
         {"unknown, nothing near", "spool: {qqqqqqqqqqqq: 1}\n",           1, 9,
          "unknown key 'qqqqqqqqqqqq' in spool; valid keys: durability, directory"                                            },
         {"unknown in engine",     "engine:\n  worker: 1\n",               2, 3,
          "unknown key 'worker' in engine; did you mean 'workers'?; valid keys: workers, batchWait, "
-         "allowOpenRelay, maxConnections, recvBuffers, recvBufferSize, sessionMemory, maxUnsent, "
-         "drainTimeout, directDescriptors, handOver, user"                                                                   },
+         "allowOpenRelay, ..."                                                                                               },
         {"case matters",          S "connectiontimeout: 3\n",             3, 5,
          "unknown key 'connectiontimeout' in smtpservers; did you mean 'connectionTimeout'?"                                 },
         {"James's spelling",      S "jmxName: x\n",                       3, 5,
@@ -70,17 +61,17 @@ Test(conf_error, keys) {
         {"seed page's spelling",  S "connectBacklog: 1\n",                3, 5,
          "unknown key 'connectBacklog' in smtpservers; did you mean 'connectionBacklog'?"                                    },
         {"merge key",             S "<<: {}\n",                           3, 5,
-         "unknown key '<<' in smtpservers; valid keys: " SMTP_KEYS                                                           },
+         "unknown key '<<' in smtpservers; valid keys: enabled, bind, name, connectionBacklog, "
+         "..."                                                                                                               },
         {"LMTP, nothing near",    L "qqqqqqqqqqqq: {}\n",                 3, 5,
-         "unknown key 'qqqqqqqqqqqq' in lmtpservers; valid keys: " LMTP_KEYS                                                 },
+         "unknown key 'qqqqqqqqqqqq' in lmtpservers; valid keys: enabled, bind, name, ..."                                   },
         {"near a later key",      "user: x\n",                            1, 1,
          "unknown key 'user' in the file; did you mean 'users' (not in this version)?; valid keys: "
-         "engine, log, domains, defaultDomain, spool, smtpservers, lmtpservers"                                              },
+         "engine, log, domains, ..."                                                                                         },
         {"near a later one",      S "tlss: {}\n",                         3, 5,
          "unknown key 'tlss' in smtpservers; did you mean 'tls' (not in this version)?"                                      },
         {"controls in a key",     "\"a\\tb\\e\": 1\n",                    1, 1,
-         "unknown key 'a?b?' in the file; valid keys: engine, log, domains, defaultDomain, spool, "
-         "smtpservers, lmtpservers"                                                                                          },
+         "unknown key 'a?b?' in the file; valid keys: engine, log, domains, ..."                                             },
         {"duplicate",             "log:\n  level: info\n  level: warn\n", 3, 3,
          "duplicate key 'level', first in line 2"                                                                            },
         {"duplicate section",     "domains: []\nlog: {}\ndomains: []\n",  3, 1,
@@ -89,8 +80,6 @@ Test(conf_error, keys) {
         {"later: delivery",       "delivery: {}\n",                       1, 1, "'delivery' is not available in this version"},
         {"later: tls",            S "tls: {a: b}\n",                      3, 5, "'tls' is not available in this version"     },
         {"later: auth",           S "auth: {}\n",                         3, 5, "'auth' is not available in this version"    },
-        {"later: proxy",          L "proxyRequired: no\n",                3, 5,
-         "'proxyRequired' is not available in this version"                                                                  },
         {"later: segmentSize",    "spool: {segmentSize: 1}\n",            1, 9,
          "'segmentSize' is not available in this version"                                                                    },
         {"SMTP only",             L "authorizedAddresses: 127.*\n",       3, 5,

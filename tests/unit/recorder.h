@@ -322,6 +322,9 @@ static inline bool recorder_serve(struct recorder *self, enum mx_action action,
     case MX_ACTION_HOOK:
         result = do_hook(self);
         break;
+    case MX_ACTION_CLIENT:
+        assert(self->session.peer.family != 0);
+        break;
     case MX_ACTION_DELAY:
         assert(self->session.delay_ms > 0);
         break;

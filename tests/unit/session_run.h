@@ -129,6 +129,11 @@ static inline int do_abort(struct run *run) {
     return 0;
 }
 
+static inline int do_client(struct run *run) {
+    cr_assert_neq(run->session.peer.family, 0);
+    return 0;
+}
+
 static inline int do_delay(struct run *run) {
     run->delay_ms += run->session.delay_ms;
     return 0;
@@ -144,8 +149,9 @@ static const struct {
       [MX_ACTION_BODY] = {"body",   do_body  },
     [MX_ACTION_COMMIT] = {"commit", do_commit},
       [MX_ACTION_ABORT] = {"abort",  do_abort },
-    [MX_ACTION_DELAY] = {"delay",  do_delay },
-      [MX_ACTION_CLOSE] = {"close",  NULL     },
+    [MX_ACTION_CLIENT] = {"client", do_client},
+      [MX_ACTION_DELAY] = {"delay",  do_delay },
+    [MX_ACTION_CLOSE] = {"close",  NULL     },
 };
 
 /* True: go on stepping. */
