@@ -1,0 +1,300 @@
+/* list.c - which segments there are, and what their headers and footers say. */
+#include "engine/spool/block.h"
+#include "engine/spool/store_impl.h"
+
+#include <assert.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ---- one segment ---- */
+
+static bool is_ours(const struct mx_spool_store *self, const uint8_t uuid[16]) {
+    return memcmp(self->uuid, uuid, sizeof self->uuid) == 0;
+}
+
+static void set_trouble(struct mx_spool_segment *segment, const char *trouble) {
+    segment->state = MX_SPOOL_SEGMENT_DAMAGED;
+    segment->trouble = trouble;
+}
+
+static void read_header(struct mx_spool_store *self, struct mx_spool_segment *segment) {
+    struct mx_spool_header header;
+    const char *block;
+    enum mx_spool_block_state state = MX_SPOOL_BLOCK_DAMAGED;
+    if (mx_spool_file_map(&self->file, 0, MX_SPOOL_BLOCK, &block) == 0)
+        state = mx_spool_header_read(block, &header, NULL);
+    switch (state) {
+    case MX_SPOOL_BLOCK_ZERO:
+        segment->state = MX_SPOOL_SEGMENT_FREE;
+        return;
+    case MX_SPOOL_BLOCK_UNKNOWN:
+        set_trouble(segment, "written by another version of mxring");
+        return;
+    case MX_SPOOL_BLOCK_DAMAGED:
+        set_trouble(segment, "its header is damaged");
+        segment->epoch = mx_spool_scan_epoch(&self->file, self->uuid, segment->core);
+        return;
+    case MX_SPOOL_BLOCK_VALID:
+        break;
+    }
+    if (!is_ours(self, header.uuid) || header.core != segment->core) {
+        set_trouble(segment, "it belongs to another spool or core");
+        return;
+    }
+    segment->state = MX_SPOOL_SEGMENT_OPEN;
+    segment->epoch = header.epoch;
+    segment->base_lsn = header.base_lsn;
+    segment->prev_epoch = header.prev_epoch;
+    segment->prev_sealed_lsn = header.prev_sealed_lsn;
+    segment->created_ns = header.created_ns;
+}
+
+/* A recycled file may still have the footer of an older epoch. */
+static void read_footer(struct mx_spool_store *self, struct mx_spool_segment *segment) {
+    struct mx_spool_footer footer;
+    const char *block;
+    uint64_t at = segment->file_octets - MX_SPOOL_BLOCK;
+    if (segment->file_octets < UINT64_C(2) * MX_SPOOL_BLOCK ||
+        mx_spool_file_map(&self->file, at, MX_SPOOL_BLOCK, &block) < 0 ||
+        mx_spool_footer_read(block, &footer, NULL) != MX_SPOOL_BLOCK_VALID ||
+        !is_ours(self, footer.uuid) || footer.core != segment->core ||
+        footer.epoch != segment->epoch || footer.end_offset > at ||
+        footer.end_offset < MX_SPOOL_BLOCK || footer.end_offset % MX_SPOOL_BLOCK != 0)
+        return;
+    if (segment->state == MX_SPOOL_SEGMENT_OPEN)
+        segment->state = MX_SPOOL_SEGMENT_SEALED;
+    segment->end_offset = footer.end_offset;
+    segment->last_lsn = footer.last_lsn;
+    segment->cut_lsn = footer.last_lsn;
+    segment->acked_lsn = footer.last_lsn;
+    segment->oldest_epoch = footer.oldest_epoch;
+    segment->content_octets = footer.content_octets;
+    segment->message_count = footer.message_count;
+    segment->rcpt_count = footer.rcpt_count;
+}
+
+int mx_spool_list_read(struct mx_spool_store *self, struct mx_spool_segment *segment) {
+    *segment = mx_spool_segment_freed(segment, 0);
+    int err = mx_spool_store_file(self, segment, &self->file);
+    if (err < 0)
+        return err;
+    segment->file_octets = self->file.size_octets;
+    if (segment->file_octets < MX_SPOOL_BLOCK)
+        return 0;
+    read_header(self, segment);
+    if (segment->epoch != 0)
+        read_footer(self, segment);
+    segment->oldest_epoch = segment->oldest_epoch != 0 ? segment->oldest_epoch : segment->epoch;
+    return 0;
+}
+
+/* ---- all of them ---- */
+
+/* Called for each segment file; a negative result ends the search. */
+typedef int found_fn(struct mx_spool_store *self, const struct mx_spool_segment *name, void *to);
+
+static int each_file(struct mx_spool_store *self, const struct mx_spool_segment *place,
+                     found_fn *found, void *to) {
+    char folder[16];
+    int len = snprintf(folder, sizeof folder, "%u", place->core);
+    assert(len > 0 && (size_t)len < sizeof folder);
+    int fd = openat(self->dirs[place->dir].fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+    DIR *dir = fdopendir(fd);
+    if (dir == NULL) {
+        int err = -errno;
+        close(fd);
+        return err;
+    }
+    int err = 0;
+    struct mx_spool_segment name = *place;
+    errno = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): this stream is ours alone */
+    for (struct dirent *entry; err == 0 && (entry = readdir(dir)) != NULL; errno = 0) {
+        if (mx_spool_segment_parse(entry->d_name, &name.number))
+            err = found(self, &name, to);
+    }
+    if (err == 0 && errno != 0)
+        err = -errno;
+    closedir(dir);
+    return err;
+}
+
+static int each_folder(struct mx_spool_store *self, uint32_t index, found_fn *found, void *to) {
+    int fd = openat(self->dirs[index].fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        int err = -errno;
+        if (fd >= 0)
+            close(fd);
+        return err;
+    }
+    int err = 0;
+    errno = 0;
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): this stream is ours alone */
+    for (struct dirent *entry; err == 0 && (entry = readdir(dir)) != NULL; errno = 0) {
+        uint64_t core;
+        if (!mx_spool_number_parse(entry->d_name, MX_SPOOL_CORE_MAX, &core))
+            continue;
+        struct mx_spool_segment place = {.dir = index, .core = (uint32_t)core};
+        err = each_file(self, &place, found, to);
+    }
+    if (err == 0 && errno != 0)
+        err = -errno;
+    closedir(dir);
+    return err;
+}
+
+static int each(struct mx_spool_store *self, found_fn *found, void *to) {
+    int err = 0;
+    for (uint32_t i = 0; err == 0 && i < MX_SPOOL_DIRS; i++) {
+        if (self->dirs[i].fd >= 0)
+            err = each_folder(self, i, found, to);
+    }
+    return err;
+}
+
+static int new_segment(struct mx_spool_store *self, const struct mx_spool_segment *name, void *to) {
+    (void)to;
+    if (self->count == self->capacity) {
+        uint32_t capacity = self->capacity > 0 ? 2 * self->capacity : 64;
+        void *more = realloc(self->segments, capacity * sizeof *self->segments);
+        if (more == NULL)
+            return -ENOMEM;
+        self->segments = more;
+        self->capacity = capacity;
+    }
+    struct mx_spool_segment *segment = &self->segments[self->count];
+    *segment = *name;
+    int err = mx_spool_list_read(self, segment);
+    if (err < 0) { /* a keeper removes files; what else cannot be opened is reported, and left */
+        if (err != -ENOENT)
+            set_trouble(segment, "the file cannot be opened");
+        self->count += err != -ENOENT;
+        return 0;
+    }
+    self->count++;
+    return 0;
+}
+
+static int compare(const void *a, const void *b) {
+    const struct mx_spool_segment *x = a, *y = b;
+    if (x->core != y->core)
+        return x->core < y->core ? -1 : 1;
+    if (x->epoch != y->epoch)
+        return x->epoch < y->epoch ? -1 : 1;
+    if (x->dir != y->dir)
+        return x->dir < y->dir ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* Of two files with one epoch, a copy that somebody made, the first counts. */
+static void drop_twins(struct mx_spool_store *self) {
+    for (uint32_t i = 1; i < self->count; i++) {
+        struct mx_spool_segment *segment = &self->segments[i];
+        const struct mx_spool_segment *before = segment - 1;
+        if (segment->epoch == 0 || segment->epoch != before->epoch || segment->core != before->core)
+            continue;
+        set_trouble(segment, "another file has the same epoch");
+        segment->end_offset = MX_SPOOL_BLOCK;
+        segment->message_count = segment->rcpt_count = 0;
+        segment->last_lsn = segment->cut_lsn = 0;
+    }
+}
+
+static void cut(struct mx_spool_store *self) {
+    for (uint32_t i = 0; i < self->count; i++) {
+        const struct mx_spool_segment *after = &self->segments[i];
+        struct mx_spool_segment *segment =
+            after->prev_epoch != 0 ? mx_spool_store_find(self, after->core, after->prev_epoch)
+                                   : NULL;
+        if (segment == NULL || segment->cut_lsn <= after->prev_sealed_lsn)
+            continue;
+        segment->cut_lsn = after->prev_sealed_lsn;
+        if (segment->state == MX_SPOOL_SEGMENT_SEALED) {
+            /* its footer says more than was acknowledged: it is not believed */
+            segment->state = MX_SPOOL_SEGMENT_OPEN;
+            segment->end_offset = 0;
+        }
+    }
+}
+
+void mx_spool_list_sort(struct mx_spool_store *self) {
+    if (self->count > 0)
+        qsort(self->segments, self->count, sizeof *self->segments, compare);
+}
+
+int mx_spool_list_new(struct mx_spool_store *self) {
+    int err = each(self, new_segment, NULL);
+    if (err < 0)
+        return err;
+    mx_spool_list_sort(self);
+    drop_twins(self);
+    cut(self);
+    return 0;
+}
+
+/* ---- questions to all headers ---- */
+
+static int find_uuid(struct mx_spool_store *self, const struct mx_spool_segment *name, void *to) {
+    struct mx_spool_header header;
+    const char *block;
+    int err = mx_spool_store_file(self, name, &self->file);
+    if (err < 0)
+        return 0;
+    if (mx_spool_file_map(&self->file, 0, MX_SPOOL_BLOCK, &block) < 0)
+        return 0;
+    enum mx_spool_block_state state = mx_spool_header_read(block, &header, NULL);
+    if (state == MX_SPOOL_BLOCK_VALID) {
+        memcpy(to, header.uuid, sizeof header.uuid);
+        return -EEXIST;
+    }
+    /* something is there that might be mail */
+    if (state != MX_SPOOL_BLOCK_ZERO)
+        self->count = 1;
+    return 0;
+}
+
+int mx_spool_list_uuid(struct mx_spool_store *self, uint8_t uuid[16]) {
+    int err = each(self, find_uuid, uuid);
+    bool has_content = self->count > 0;
+    self->count = 0;
+    if (err == -EEXIST)
+        return 0;
+    if (err < 0)
+        return err;
+    return has_content ? -ENOENT : -ENODATA;
+}
+
+struct search {
+    uint64_t epoch, cut_lsn;
+};
+
+static int find_cut(struct mx_spool_store *self, const struct mx_spool_segment *name, void *to) {
+    struct search *search = to;
+    struct mx_spool_header header;
+    const char *block;
+    int err = mx_spool_store_file(self, name, &self->file);
+    if (err == 0 && mx_spool_file_map(&self->file, 0, MX_SPOOL_BLOCK, &block) == 0 &&
+        mx_spool_header_read(block, &header, NULL) == MX_SPOOL_BLOCK_VALID &&
+        is_ours(self, header.uuid) && header.core == name->core &&
+        header.prev_epoch == search->epoch && header.prev_sealed_lsn < search->cut_lsn)
+        search->cut_lsn = header.prev_sealed_lsn;
+    return 0;
+}
+
+uint64_t mx_spool_list_cut(struct mx_spool_store *self, uint32_t core, uint64_t epoch) {
+    struct search search = {epoch, MX_SPOOL_NO_CUT};
+    for (uint32_t i = 0; i < MX_SPOOL_DIRS; i++) {
+        struct mx_spool_segment place = {.dir = i, .core = core};
+        if (self->dirs[i].fd >= 0 && each_file(self, &place, find_cut, &search) < 0) {
+            /* then what is known already counts */
+        }
+    }
+    return search.cut_lsn;
+}

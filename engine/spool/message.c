@@ -1,0 +1,266 @@
+#include "engine/spool/message.h"
+
+#include "engine/spool/block.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PLACES_MAX = 65536 }; /* chunks whose places are known at a time */
+
+/* ---- ids ---- */
+
+void mx_spool_id_format(const struct mx_spool_id *self, char text[MX_SPOOL_ID_TEXT]) {
+    int len = snprintf(text, MX_SPOOL_ID_TEXT, "%08x-%x-%llx", self->node, self->core,
+                       (unsigned long long)self->lsn);
+    assert(len > 0 && len < MX_SPOOL_ID_TEXT);
+}
+
+/* The digits up to the end or the first hyphen, where *text then is. */
+static bool take_hex(const char **text, uint64_t max, uint64_t *number) {
+    const char *at = *text;
+    *number = 0;
+    for (; *at != '\0' && *at != '-'; at++) {
+        bool is_digit = *at >= '0' && *at <= '9';
+        if (!is_digit && (*at < 'a' || *at > 'f'))
+            return false;
+        uint64_t digit = (uint64_t)(is_digit ? *at - '0' : *at - 'a' + 10);
+        if (*number > (max - digit) >> 4)
+            return false;
+        *number = *number << 4 | digit;
+    }
+    bool is_empty = at == *text;
+    *text = at;
+    return !is_empty;
+}
+
+bool mx_spool_id_parse(struct mx_spool_id *self, const char *text) {
+    char again[MX_SPOOL_ID_TEXT];
+    const char *at = text;
+    uint64_t node, core, lsn;
+    if (!take_hex(&at, UINT32_MAX, &node) || *at++ != '-' || !take_hex(&at, UINT32_MAX, &core) ||
+        *at++ != '-' || !take_hex(&at, UINT64_MAX, &lsn) || *at != '\0')
+        return false;
+    *self = (struct mx_spool_id){(uint32_t)node, (uint32_t)core, lsn};
+    mx_spool_id_format(self, again); /* one way to write it */
+    return strcmp(again, text) == 0;
+}
+
+/* ---- records ---- */
+
+int mx_spool_reader_new(struct mx_spool_reader *self, const struct mx_spool_store *store) {
+    *self = (struct mx_spool_reader){.store = store, .message = {.fd = -1}, .chunks = {.fd = -1}};
+    int err = mx_spool_file_new(&self->message);
+    if (err == 0)
+        err = mx_spool_file_new(&self->chunks);
+    if (err == 0) {
+        self->places = malloc(PLACES_MAX * sizeof *self->places);
+        err = self->places != NULL ? 0 : -ENOMEM;
+    }
+    if (err < 0)
+        mx_spool_reader_free(self);
+    return err;
+}
+
+void mx_spool_reader_free(struct mx_spool_reader *self) {
+    mx_spool_file_free(&self->message);
+    mx_spool_file_free(&self->chunks);
+    free(self->places);
+    self->places = NULL;
+}
+
+static int refuse(struct mx_spool_reader *self, const char *why) {
+    self->why = why;
+    return MX_ESYNTAX;
+}
+
+/* Read a record, all of it and with its CRC, or the header alone (content NULL). */
+static int read_record(struct mx_spool_reader *self, struct mx_spool_file *file,
+                       const struct mx_spool_segment *segment, uint64_t offset,
+                       struct mx_spool_record *record, const char **content) {
+    const char *at;
+    if (offset % MX_SPOOL_ALIGN != 0 || offset < MX_SPOOL_BLOCK || offset >= segment->end_offset)
+        return refuse(self, "it points to no record");
+    int err = mx_spool_file_map(file, offset, sizeof *record, &at);
+    if (err == 0)
+        err = mx_spool_record_peek(at, segment->end_offset - offset, record, &self->why);
+    if (err < 0)
+        return err == MX_EPARTIAL ? refuse(self, "the file is too short") : err;
+    if (record->lsn > segment->cut_lsn)
+        return refuse(self, "the record was refused");
+    uint32_t size = mx_spool_record_size(record);
+    if (size > MX_SPOOL_BATCH_MAX)
+        return refuse(self, "record longer than a batch");
+    if (content == NULL)
+        return 0;
+    err = mx_spool_file_map(file, offset, size, &at);
+    if (err < 0)
+        return err == MX_EPARTIAL ? refuse(self, "the file is too short") : err;
+    uint32_t seed = mx_spool_seed(self->store->uuid, segment->core, segment->epoch);
+    if (!mx_spool_record_is_sound((struct mx_span){at, size}, seed))
+        return refuse(self, "CRC of the record");
+    *content = at + sizeof *record;
+    return 0;
+}
+
+int mx_spool_reader_open(struct mx_spool_reader *self, const struct mx_spool_segment *segment,
+                         uint64_t offset) {
+    const char *content;
+    if (self->segment != segment || self->message.fd < 0) {
+        self->segment = NULL;
+        int err = mx_spool_store_file(self->store, segment, &self->message);
+        if (err < 0)
+            return err;
+        self->segment = segment;
+    }
+    int err = read_record(self, &self->message, segment, offset, &self->record, &content);
+    if (err < 0)
+        return err;
+    self->offset = offset;
+    self->envelope =
+        (struct mx_span){content + self->record.content_octets, self->record.envelope_octets};
+    if (self->record.type != MX_SPOOL_MSG)
+        return refuse(self, "it is no message");
+    if (!mx_spool_envelope_is_sound(self->envelope, self->record.rcpt_count))
+        return refuse(self, "its envelope");
+    return 0;
+}
+
+/* ---- chains ---- */
+
+/* Where are chunks of this epoch? In the folder of the message, unless it was moved alone. */
+static const struct mx_spool_segment *segment_of(const struct mx_spool_reader *self,
+                                                 uint64_t epoch) {
+    const struct mx_spool_segment *segment =
+        mx_spool_store_find(self->store, self->segment->core, epoch);
+    if (segment == NULL && (self->record.flags & MX_SPOOL_MOVED) != 0)
+        segment = mx_spool_store_find(self->store, self->record.origin_core, epoch);
+    return segment;
+}
+
+/* The chunk with this number at this place, as above. */
+static int read_chunk(struct mx_spool_reader *self, const struct mx_spool_place *place,
+                      uint32_t number, struct mx_spool_record *record, const char **content) {
+    const struct mx_spool_segment *segment = segment_of(self, place->epoch);
+    if (segment == NULL)
+        return refuse(self, "the segment with a part of it is missing");
+    if (segment != self->chunk_segment || self->chunks.fd < 0) {
+        self->chunk_segment = NULL;
+        int err = mx_spool_store_file(self->store, segment, &self->chunks);
+        if (err < 0)
+            return err == -ENOENT ? refuse(self, "the segment with a part of it is gone") : err;
+        self->chunk_segment = segment;
+    }
+    int err = read_record(self, &self->chunks, segment, place->offset, record, content);
+    if (err < 0)
+        return err;
+    if (record->type != MX_SPOOL_CHUNK || record->chunk != number ||
+        record->message_lsn != self->record.message_lsn ||
+        record->origin_core != self->record.origin_core)
+        return refuse(self, "a part of it is another message's");
+    return 0;
+}
+
+/* Places of the chunks first..first + PLACES_MAX - 1: each names the one before it, so the way to
+ * them is from the end. */
+static int find_places(struct mx_spool_reader *self, uint32_t first) {
+    struct mx_spool_place place = {self->record.prev_epoch, self->record.prev_offset};
+    for (uint32_t number = self->record.chunk; number-- > first;) {
+        struct mx_spool_record record;
+        int err = read_chunk(self, &place, number, &record, NULL);
+        if (err < 0)
+            return err;
+        if (number - first < PLACES_MAX)
+            self->places[number - first] = place;
+        place = (struct mx_spool_place){record.prev_epoch, record.prev_offset};
+    }
+    return 0;
+}
+
+static int give(mx_spool_content_fn *take, void *context, const char *content, uint32_t octets) {
+    return take != NULL && octets > 0 ? take(context, (struct mx_span){content, octets}) : 0;
+}
+
+static int give_chunks(struct mx_spool_reader *self, mx_spool_content_fn *take, void *context,
+                       uint64_t *octets) {
+    uint32_t first = 0;
+    for (uint32_t number = 0; number < self->record.chunk; number++) {
+        struct mx_spool_record record = {0};
+        const char *content = NULL;
+        int err = 0;
+        if (number % PLACES_MAX == 0) {
+            first = number;
+            err = find_places(self, first);
+        }
+        if (err == 0)
+            err = read_chunk(self, &self->places[number - first], number, &record, &content);
+        if (err == 0)
+            err = give(take, context, content, record.content_octets);
+        if (err < 0)
+            return err;
+        *octets += record.content_octets;
+    }
+    return 0;
+}
+
+int mx_spool_reader_content(struct mx_spool_reader *self, mx_spool_content_fn *take,
+                            void *context) {
+    struct mx_spool_record record;
+    const char *content;
+    uint64_t octets = self->record.content_octets;
+    assert(self->segment != NULL);
+    /* a chunk has an octet at least: a message that says otherwise is not read for ever */
+    if (self->record.chunk > self->record.total_octets)
+        return refuse(self, "it has more parts than octets");
+    int err = give_chunks(self, take, context, &octets);
+    if (err < 0)
+        return err;
+    if (octets != self->record.total_octets)
+        return refuse(self, "its length");
+    err = read_record(self, &self->message, self->segment, self->offset, &record, &content);
+    return err < 0 ? err : give(take, context, content, record.content_octets);
+}
+
+/* ---- by id ---- */
+
+static bool is_wanted(const struct mx_spool_record *record, const struct mx_spool_id *id) {
+    return record->type == MX_SPOOL_MSG && record->message_lsn == id->lsn &&
+           record->origin_core == id->core;
+}
+
+/* Is its MSG record in this segment? */
+static int search(struct mx_spool_reader *self, const struct mx_spool_segment *segment,
+                  const struct mx_spool_id *id, bool is_moved) {
+    struct mx_spool_walk walk;
+    struct mx_spool_record record;
+    uint64_t offset;
+    self->chunk_segment = NULL;
+    int err = mx_spool_store_file(self->store, segment, &self->chunks);
+    if (err < 0)
+        return err;
+    mx_spool_walk_begin(&walk, &self->chunks, self->store->uuid, segment, true);
+    walk.from_lsn = is_moved ? 0 : id->lsn;
+    while (mx_spool_walk_next(&walk, &record, &offset)) {
+        if (is_wanted(&record, id) && ((record.flags & MX_SPOOL_MOVED) != 0) == is_moved)
+            return mx_spool_reader_open(self, segment, offset);
+    }
+    return -ENOENT;
+}
+
+int mx_spool_reader_find(struct mx_spool_reader *self, const struct mx_spool_id *id,
+                         bool is_moved) {
+    const struct mx_spool_store *store = self->store;
+    if (id->node != store->node)
+        return -ENOENT;
+    for (uint32_t i = 0; i < store->count; i++) {
+        const struct mx_spool_segment *segment = &store->segments[i];
+        if (segment->message_count == 0 ||
+            (!is_moved && (segment->core != id->core || segment->last_lsn < id->lsn)))
+            continue;
+        int err = search(self, segment, id, is_moved);
+        if (err != -ENOENT)
+            return err;
+    }
+    return -ENOENT;
+}
