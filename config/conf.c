@@ -3,6 +3,7 @@
 #include "config/load.h"
 #include "config/report.h"
 #include "config/size.h"
+#include "config/users.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -31,8 +32,10 @@ struct mx_conf *mx_conf_new(void) {
 }
 
 void mx_conf_free(struct mx_conf *conf) {
-    if (conf)
-        mx_arena_free(conf->arena);
+    if (!conf)
+        return;
+    mx_users_free(conf->users);
+    mx_arena_free(conf->arena);
 }
 
 struct mx_conf_server *mx_conf_add_server(struct mx_conf *conf, bool is_lmtp) {
@@ -133,6 +136,16 @@ static int read_all(int fd, char **text, size_t *len) {
     return 0;
 }
 
+int mx_conf_parse(const char *text, size_t len, bool is_check, struct mx_conf **conf,
+                  struct mx_conf_report *report) {
+    return mx_loader_run((struct mx_span){text, len}, (struct mx_span){0}, is_check, conf, report);
+}
+
+static struct mx_span folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return (struct mx_span){path, slash ? (size_t)(slash - path) + 1 : 0};
+}
+
 int mx_conf_load(const char *path, bool is_check, struct mx_conf **conf,
                  struct mx_conf_report *report) {
     char *text = NULL;
@@ -144,7 +157,7 @@ int mx_conf_load(const char *path, bool is_check, struct mx_conf **conf,
     int err = read_all(fd, &text, &len);
     close(fd);
     if (err == 0)
-        err = mx_conf_parse(text, len, is_check, conf, report);
+        err = mx_loader_run((struct mx_span){text, len}, folder_of(path), is_check, conf, report);
     free(text);
     return err;
 }

@@ -26,6 +26,7 @@ enum {
     MX_CONF_SERVERS_MAX = 256,   /* in a file */
     MX_CONF_BINDS_MAX = 64,      /* addresses of a server */
     MX_CONF_LISTENERS_MAX = 255, /* addresses of all servers that are enabled */
+    MX_CONF_FILES_MAX = 8,       /* other files that problems can be in */
 };
 
 struct mx_conf_engine {
@@ -44,6 +45,8 @@ struct mx_conf_engine {
     bool use_hand_over;        /* new connections go to the emptiest worker; true */
     const char *user;          /* to become when the addresses are bound; NULL: stay who we are */
 };
+
+struct mx_users;
 
 struct mx_conf_network { /* one item of authorizedAddresses, RFC 4632 */
     struct mx_ip ip;
@@ -110,6 +113,8 @@ struct mx_conf {
     const struct mx_span *domains; /* lower case, sorted, unique */
     uint32_t domain_count;
     const char *default_domain;     /* lower case; NULL = none */
+    const char *users_path;         /* users, as written; NULL = none */
+    struct mx_users *users;         /* what is in it (users.h); NULL = no file */
     struct mx_conf_server *servers; /* smtpservers then lmtpservers, in file order */
     uint32_t server_count;
     enum mx_durability durability; /* spool.durability */
@@ -119,6 +124,7 @@ struct mx_conf {
 
 /* One problem found in a file. */
 struct mx_conf_problem {
+    uint32_t file;         /* 0: the configuration; else files[file - 1] of the report */
     uint32_t line, column; /* 1-based */
     bool is_warning;
     char text[640];
@@ -130,6 +136,8 @@ struct mx_conf_problem {
 struct mx_conf_report {
     struct mx_conf_problem *rows;
     uint32_t count, capacity, error_count, warning_count;
+    char *files[MX_CONF_FILES_MAX]; /* others that the configuration names */
+    uint32_t file_count;
 };
 
 /* Read and check a file. 0: *conf is new (free with mx_conf_free); MX_ECONFIG: invalid, see
@@ -166,7 +174,8 @@ MX_MUST_CHECK int mx_conf_set_hello_name(struct mx_conf *conf, struct mx_conf_se
 /* The effective configuration as YAML with every default, readable by mx_conf_load. */
 MX_MUST_CHECK int mx_conf_dump(const struct mx_conf *conf, FILE *stream);
 
-/* Print "FILE:LINE:COL: message" for each problem, sorted by position. */
+/* Print "FILE:LINE:COL: message" for each problem, sorted by position; FILE is path, or the file
+ * the problem is in when that is another one. */
 void mx_conf_report_print(const struct mx_conf_report *report, const char *path, FILE *stream);
 void mx_conf_report_free(struct mx_conf_report *report);
 void mx_conf_free(struct mx_conf *conf);

@@ -364,6 +364,7 @@ static void apply_tree(struct mx_loader *self, const struct mx_yaml_node *root) 
     self->file.map = root;
     collect(self, MX_SECTION_TOP, root, &self->file);
     apply_rows(self, MX_SECTION_TOP, &self->file, self->conf);
+    mx_loader_files(self);
     mx_check_all(self);
 }
 
@@ -380,14 +381,17 @@ static int parse_into(struct mx_loader *self, struct mx_span text) {
     return self->report->error_count > errors_before ? MX_ECONFIG : 0;
 }
 
-int mx_conf_parse(const char *text, size_t len, bool is_check, struct mx_conf **conf,
+int mx_loader_run(struct mx_span text, struct mx_span folder, bool is_check, struct mx_conf **conf,
                   struct mx_conf_report *report) {
-    struct mx_loader self = {
-        .conf = mx_conf_new(), .scratch = mx_arena_new(), .report = report, .is_check = is_check};
+    struct mx_loader self = {.conf = mx_conf_new(),
+                             .scratch = mx_arena_new(),
+                             .report = report,
+                             .folder = folder,
+                             .is_check = is_check};
     int err = -ENOMEM;
     *conf = NULL;
     if (self.conf && self.scratch)
-        err = parse_into(&self, (struct mx_span){text, len});
+        err = parse_into(&self, text);
     mx_arena_free(self.scratch);
     if (err < 0)
         mx_conf_free(self.conf);

@@ -18,6 +18,7 @@ struct mx_loader {
     struct mx_conf *conf;
     struct mx_arena *scratch; /* the tree, origins, expanded texts: gone after loading */
     struct mx_conf_report *report;
+    struct mx_span folder;     /* of the file, with the last "/"; empty: the current one */
     bool is_check;             /* an unset variable is a warning */
     bool is_lenient;           /* inside a server that is not enabled: every problem is a warning */
     struct mx_origin file;     /* of everything but servers: the indices do not meet */
@@ -43,6 +44,14 @@ void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
 
 /* Give every member of the section its default. 0 or -ENOMEM. */
 MX_MUST_CHECK int mx_loader_defaults(struct mx_conf *conf, enum mx_section section, void *base);
+
+/* Parse and check a configuration; as mx_conf_parse, for a file in this folder. */
+MX_MUST_CHECK int mx_loader_run(struct mx_span text, struct mx_span folder, bool is_check,
+                                struct mx_conf **conf, struct mx_conf_report *report);
+
+/* Read the files that the configuration names, as far as they belong to it. Problems are reported.
+ */
+void mx_loader_files(struct mx_loader *self);
 
 /* Checks that look at more than one row. Problems are reported. */
 void mx_check_all(struct mx_loader *self);

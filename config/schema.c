@@ -113,6 +113,9 @@ const struct mx_row mx_schema[] = {
     {"defaultDomain", TOP, MX_TYPE_DOMAIN, MX_UNIT_NONE, RELOAD | NULLS, 1, 253, "null",
      "defaultDomain", NULL, CONF(default_domain),
      "added to addresses without a domain"},
+    {"users", TOP, MX_TYPE_PATH, MX_UNIT_NONE, RELOAD | NULLS, 1, 4095, "null", NULL, NULL,
+     CONF(users_path),
+     "file of the users, user@domain:HASH in each line; relative to this file; see *Users*"},
     {"spool", TOP, MX_TYPE_SECTION, MX_UNIT_NONE, 0, SPOOL, 0, NULL, NULL, NULL, NOWHERE,
      "where accepted mail is kept"},
     {"smtpservers", TOP, MX_TYPE_SERVERS, MX_UNIT_NONE, RELOAD, SMTP, 0, "[]", "smtpserver", NULL,
@@ -290,7 +293,6 @@ static const struct {
     unsigned sections;
     const char *key;
 } reserved[] = {
-    {MX_SECTION_TOP,    "users"          },
     {MX_SECTION_TOP,    "aliases"        },
     {MX_SECTION_TOP,    "delivery"       },
     {MX_SECTION_TOP,    "admin"          },

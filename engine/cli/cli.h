@@ -13,6 +13,9 @@ int mx_cli_sink(int argc, char **argv);
 /* mxring probe: what io_uring can do here. 0 usable, 78 not. */
 int mx_cli_probe(int argc, char **argv);
 
+/* mxring passwd [--hash NAME | --scram] USER: a line of the users file. */
+int mx_cli_passwd(int argc, char **argv);
+
 /* mxring check -c FILE [--dump]: exit 0 valid, 1 invalid or unreadable, 2 usage. Problems go to
  * stderr as FILE:LINE:COL: text; --dump prints the effective configuration to stdout.
  * mxring check --reference prints docs/CONFIGURATION.md. */

@@ -65,8 +65,9 @@ Test(conf_error, keys) {
          "..."                                                                                                               },
         {"LMTP, nothing near",    L "qqqqqqqqqqqq: {}\n",                 3, 5,
          "unknown key 'qqqqqqqqqqqq' in lmtpservers; valid keys: enabled, bind, name, ..."                                   },
-        {"near a later key",      "user: x\n",                            1, 1,
-         "unknown key 'user' in the file; did you mean 'users' (not in this version)?; valid keys: "
+        {"near a later key",      "alias: x\n",                           1, 1,
+         "unknown key 'alias' in the file; did you mean 'aliases' (not in this version)?; valid "
+         "keys: "
          "engine, log, domains, ..."                                                                                         },
         {"near a later one",      S "tlss: {}\n",                         3, 5,
          "unknown key 'tlss' in smtpservers; did you mean 'tls' (not in this version)?"                                      },
@@ -76,7 +77,7 @@ Test(conf_error, keys) {
          "duplicate key 'level', first in line 2"                                                                            },
         {"duplicate section",     "domains: []\nlog: {}\ndomains: []\n",  3, 1,
          "duplicate key 'domains', first in line 1"                                                                          },
-        {"later: users",          "users: x\n",                           1, 1, "'users' is not available in this version"   },
+        {"later: aliases",        "aliases: x\n",                         1, 1, "'aliases' is not available in this version" },
         {"later: delivery",       "delivery: {}\n",                       1, 1, "'delivery' is not available in this version"},
         {"later: tls",            S "tls: {a: b}\n",                      3, 5, "'tls' is not available in this version"     },
         {"later: auth",           S "auth: {}\n",                         3, 5, "'auth' is not available in this version"    },

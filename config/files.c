@@ -1,0 +1,49 @@
+/* The files that a configuration names and that belong to it. */
+#include "config/load.h"
+#include "config/report.h"
+#include "config/users.h"
+
+#include <errno.h>
+
+/* A path as the file's author means it: relative to the file. NULL: out of memory. */
+static const char *resolve(struct mx_loader *self, const char *path) {
+    if (path[0] == '/' || self->folder.len == 0)
+        return path;
+    size_t len = strlen(path);
+    char *whole = mx_arena_take(self->scratch, self->folder.len + len + 1);
+    if (!whole)
+        return NULL; /* the arena remembers it */
+    memcpy(whole, self->folder.ptr, self->folder.len);
+    memcpy(whole + self->folder.len, path, len);
+    return whole;
+}
+
+static const struct mx_yaml_node *place(const struct mx_loader *self, const char *key) {
+    const struct mx_row *row = mx_schema_find(MX_SECTION_TOP, mx_span_of(key));
+    const struct mx_yaml_node *node = self->file.values[mx_schema_index(row)];
+    return node ? node : self->file.map;
+}
+
+static const char *reason(int err) {
+    switch (err) {
+    case -EINVAL:
+        return "not a regular file";
+    case -EFBIG:
+        return "larger than 2 GiB";
+    case -ESTALE:
+        return "it grew while it was read";
+    default:
+        return strerrordesc_np(-err);
+    }
+}
+
+void mx_loader_files(struct mx_loader *self) {
+    struct mx_conf *conf = self->conf;
+    const char *path = conf->users_path ? resolve(self, conf->users_path) : NULL;
+    if (!path)
+        return;
+    int err = mx_users_load(path, self->report, &conf->users);
+    if (err < 0 && err != MX_ECONFIG)
+        mx_loader_fail(self, place(self, "users"), "users: cannot read '%s': %s", path,
+                       reason(err));
+}
