@@ -159,5 +159,14 @@ int mx_conf_load(const char *path, bool is_check, struct mx_conf **conf,
     if (err == 0)
         err = mx_loader_run((struct mx_span){text, len}, folder_of(path), is_check, conf, report);
     free(text);
-    return err;
+    if (err < 0)
+        return err;
+    assert(*conf);
+    (*conf)->path = mx_arena_copy((*conf)->arena, mx_span_of(path));
+    if (!(*conf)->path) {
+        mx_conf_free(*conf);
+        *conf = NULL;
+        return -ENOMEM;
+    }
+    return 0;
 }

@@ -27,6 +27,7 @@ enum {
     MX_CONF_BINDS_MAX = 64,      /* addresses of a server */
     MX_CONF_LISTENERS_MAX = 255, /* addresses of all servers that are enabled */
     MX_CONF_FILES_MAX = 8,       /* other files that problems can be in */
+    MX_CONF_NO_SERVER = MX_CONF_SERVERS_MAX,
 };
 
 struct mx_conf_engine {
@@ -119,7 +120,9 @@ struct mx_conf {
     uint32_t server_count;
     enum mx_durability durability; /* spool.durability */
     const char *spool_directory;   /* spool.directory; NULL = none */
-    void *arena;                   /* private to config/ */
+    const char *path;              /* the file it was read from; NULL = none */
+    bool is_format_given; /* log.format is the command line's: a reload does not compare it */
+    void *arena;          /* private to config/ */
 };
 
 /* One problem found in a file. */
@@ -173,6 +176,10 @@ MX_MUST_CHECK int mx_conf_set_hello_name(struct mx_conf *conf, struct mx_conf_se
 
 /* The effective configuration as YAML with every default, readable by mx_conf_load. */
 MX_MUST_CHECK int mx_conf_dump(const struct mx_conf *conf, FILE *stream);
+
+/* The file that a problem is in: path, or another one. */
+const char *mx_conf_report_file(const struct mx_conf_report *report,
+                                const struct mx_conf_problem *row, const char *path);
 
 /* Print "FILE:LINE:COL: message" for each problem, sorted by position; FILE is path, or the file
  * the problem is in when that is another one. */

@@ -48,9 +48,6 @@ static void put_missing(FILE *stream) {
         "- There is no spool: with `spool: {durability: fsync}`, the default, and with `write`\n"
         "  `check` warns and `serve` ends with status 69. Only `none` is served: accepted mail is\n"
         "  counted and thrown away. `spool.directory` has no effect.\n"
-        "- There is no reload: at SIGHUP the server logs that its configuration stays as it is.\n"
-        "  The column *reload* says which values SIGHUP will take; until then, and for the\n"
-        "  others, a restart is needed.\n"
         "- `verifyIdentity` can only be `disabled`, `handlerchain` only `[]`.\n"
         "- These keys are refused:\n",
         stream);
@@ -133,7 +130,17 @@ static void put_introduction(FILE *stream) {
         "**Open relays**: a network of `authorizedAddresses` is open to the world when it is\n"
         "wider than /8 (IPv4) or /16 (IPv6, unless it lies in `fc00::/7` or `fe80::/10`), and so\n"
         "are networks that together hold every public address. Such a file needs\n"
-        "`engine: {allowOpenRelay: true}`.\n\n",
+        "`engine: {allowOpenRelay: true}`.\n\n"
+        "## Reload\n\n"
+        "At SIGHUP the file is read and checked again while the server goes on. What changes is\n"
+        "logged; `mxring check --diff OLD NEW` says the same before. Sessions keep the rules they\n"
+        "began with, new ones get the new rules. Listening addresses that are in both files stay\n"
+        "open all the time; the others are opened or closed. The column *reload* says which\n"
+        "values SIGHUP takes; the others are named in the log and stay as they are until a\n"
+        "restart. When the file is bad, or an address cannot be opened, nothing changes and the\n"
+        "log says why. The connections of a server are counted on by the one that has an address\n"
+        "(or else kind and name) in common with it; connectionLimitPerIP does not see\n"
+        "connections from the time when it was 0.\n\n",
         stream);
     put_users(stream);
     put_missing(stream);

@@ -1,6 +1,5 @@
 #include "config/conf.h"
-#include "config/schema.h"
-#include "config/size.h"
+#include "config/item.h"
 #include "config/value.h"
 
 #include <assert.h>
@@ -28,38 +27,12 @@ static void put_text(FILE *stream, const struct mx_row *row, const void *base) {
     putc('\n', stream);
 }
 
-static void put_item(FILE *stream, int indent, struct mx_span text) {
-    fprintf(stream, "\n%*s- ", indent, "");
-    put_quoted(stream, text);
-}
-
 static void put_list(FILE *stream, const struct mx_row *row, const void *base, int indent) {
-    const struct mx_conf *conf = base;
-    const struct mx_conf_server *server = base;
     char text[MX_NETWORK_TEXT_MAX];
-    uint32_t count = 0;
-    if (row->type == MX_TYPE_DOMAINS) {
-        for (; count < conf->domain_count; count++)
-            put_item(stream, indent, conf->domains[count]);
-    } else if (row->type == MX_TYPE_BINDS) {
-        for (; count < server->bind_count; count++)
-            put_item(stream, indent, mx_span_of(server->binds[count].text));
-    } else if (row->type == MX_TYPE_NETWORKS) {
-        struct mx_conf_networks networks;
-        memcpy(&networks, (const char *)base + row->offset, sizeof networks);
-        for (; count < networks.count; count++) {
-            mx_size_network_text(&networks.rows[count], text);
-            put_item(stream, indent, mx_span_of(text));
-        }
-    } else if (row->type == MX_TYPE_FEATURES) {
-        for (const struct mx_lookup *word = row->words; word->text; word++) {
-            if (!(server->hidden_features & (uint32_t)word->value))
-                continue;
-            put_item(stream, indent, mx_span_of(word->text));
-            count++;
-        }
-    } else {
-        assert(row->type == MX_TYPE_CHAIN);
+    uint32_t count = mx_item_count(row, base);
+    for (uint32_t i = 0; i < count; i++) {
+        fprintf(stream, "\n%*s- ", indent, "");
+        put_quoted(stream, mx_item_text(row, base, i, text));
     }
     fputs(count > 0 ? "\n" : " []\n", stream);
 }

@@ -93,13 +93,18 @@ uint32_t mx_report_file(struct mx_conf_report *self, const char *path) {
     return self->file_count;
 }
 
+const char *mx_conf_report_file(const struct mx_conf_report *report,
+                                const struct mx_conf_problem *row, const char *path) {
+    return row->file == 0 ? path : report->files[row->file - 1];
+}
+
 void mx_conf_report_print(const struct mx_conf_report *report, const char *path, FILE *stream) {
     uint32_t shown = 0;
     for (uint32_t i = 0; i < report->count; i++) {
         const struct mx_conf_problem *row = &report->rows[i];
         shown += !row->is_warning;
-        fprintf(stream, "%s:%u:%u: %s%s\n", row->file == 0 ? path : report->files[row->file - 1],
-                row->line, row->column, row->is_warning ? "warning: " : "", row->text);
+        fprintf(stream, "%s:%u:%u: %s%s\n", mx_conf_report_file(report, row, path), row->line,
+                row->column, row->is_warning ? "warning: " : "", row->text);
     }
     if (report->error_count > shown)
         fprintf(stream, "%s: and %u more errors\n", path, report->error_count - shown);

@@ -3,6 +3,7 @@
 
 #include "engine/conn_impl.h"
 #include "engine/conn_log.h"
+#include "engine/rules.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -138,6 +139,7 @@ void mx_conn_open(struct mx_worker *worker, int fd, uint32_t listener) {
         return;
     }
     struct mx_service *service = worker->listeners[listener].service;
+    mx_rules_hold(service->rules, worker->index);
     conn->fd = fd;
     conn->state = MX_CONN_OPENING;
     conn->service = service;
@@ -312,6 +314,7 @@ static void close_if_idle(struct mx_worker *worker, struct mx_conn *conn) {
     free_out(worker, conn);
     mx_buddy_give(&worker->buddy, conn->session.envelope.base, conn->session.envelope.cap);
     count_out(worker, conn);
+    mx_rules_release(conn->service->rules, worker->index);
     mx_worker_give_conn(worker, conn);
 }
 

@@ -4,6 +4,11 @@
 enum {
     MX_WORKERS_MAX = 1024,
 
+    /* places for listening addresses: a reload may replace all that a configuration can have */
+    MX_LISTENERS_MAX = 512,
+    /* configurations that were replaced and are still used by old sessions */
+    MX_RULES_OLD_MAX = 32,
+
     /* connections of the process, whatever maxConnections and RLIMIT_NOFILE say */
     MX_CONNECTIONS_MAX = 1000000,
     /* descriptors kept for the process itself beside rings and listening sockets */

@@ -1,13 +1,43 @@
 /* listener.c - accepting: the limit of the table, and giving connections to the emptiest worker. */
 #include "engine/limits.h"
+#include "engine/rules.h"
 #include "engine/worker.h"
 
 #include <assert.h>
 #include <errno.h>
 
+/* The completion of handing over names worker and listener in the bits of a generation. */
+enum { LISTENER_BITS = 10 };
+_Static_assert(1 << LISTENER_BITS >= MX_LISTENERS_MAX, "a listener fits");
+_Static_assert(MX_GENERATION_MASK >> LISTENER_BITS >= MX_WORKERS_MAX - 1, "a worker fits");
+
+void mx_listener_put(struct mx_worker *self, uint32_t index, int fd, sa_family_t family,
+                     struct mx_service *service) {
+    struct mx_listener *listener = &self->listeners[index];
+    assert(index < MX_LISTENERS_MAX && listener->service == NULL);
+    *listener = (struct mx_listener){.fd = fd, .family = family, .service = service};
+    mx_rules_hold(service->rules, self->index);
+    if (index >= self->listener_count)
+        self->listener_count = index + 1;
+}
+
+void mx_listener_serve(struct mx_worker *self, uint32_t index, struct mx_service *service) {
+    struct mx_listener *listener = &self->listeners[index];
+    mx_rules_hold(service->rules, self->index);
+    mx_rules_release(listener->service->rules, self->index);
+    listener->service = service;
+}
+
+void mx_listener_clear(struct mx_worker *self, uint32_t index) {
+    struct mx_listener *listener = &self->listeners[index];
+    assert(!listener->is_armed && listener->passing == 0);
+    mx_rules_release(listener->service->rules, self->index);
+    *listener = (struct mx_listener){0};
+}
+
 static void arm(struct mx_worker *self, uint32_t index) {
     struct mx_listener *listener = &self->listeners[index];
-    if (listener->is_armed || listener->fd < 0)
+    if (listener->is_armed || listener->is_going || listener->service == NULL)
         return;
     listener->is_armed = true;
     listener->is_cancelled = false;
@@ -102,15 +132,16 @@ static void place(struct mx_worker *self, int fd, uint32_t index) {
      */
     uint32_t target_index = (uint32_t)(target - self->fleet->workers);
     self->passing++;
+    self->listeners[index].passing++;
     mx_ring_pass(&self->ring, mx_ring_fd(&target->ring), fd, mx_op_pack(MX_OP_HANDED, 0, index),
-                 mx_op_pack(MX_OP_PASSED, target_index << 8 | index, (uint32_t)fd));
+                 mx_op_pack(MX_OP_PASSED, target_index << LISTENER_BITS | index, (uint32_t)fd));
 }
 
 /* The multishot has ended. */
 static void after_last(struct mx_worker *self, uint32_t index, int res) {
     bool may_go_on =
         res >= 0 || res == -ECONNABORTED || res == -EINTR || res == -EAGAIN || res == -ECANCELED;
-    if (self->is_accept_paused || self->drain_deadline_ms != 0)
+    if (self->is_accept_paused || self->drain_deadline_ms != 0 || self->listeners[index].is_going)
         return;
     if (may_go_on) {
         arm(self, index);
@@ -128,7 +159,8 @@ void mx_listener_on_accept(struct mx_worker *self, const struct io_uring_cqe *cq
         after_last(self, index, cqe->res);
     }
     if (cqe->res < 0) {
-        if (cqe->res != -ECANCELED && self->drain_deadline_ms == 0) /* then: -EINVAL, shut down */
+        /* a shut down one: -EINVAL */
+        if (cqe->res != -ECANCELED && self->drain_deadline_ms == 0 && !listener->is_going)
             self->counters.accept_failed++;
         return;
     }
@@ -144,10 +176,11 @@ void mx_listener_on_handed(struct mx_worker *self, const struct io_uring_cqe *cq
 
 void mx_listener_on_passed(struct mx_worker *self, const struct io_uring_cqe *cqe) {
     int fd = (int)mx_op_slot(cqe->user_data);
-    uint32_t target = mx_op_generation(cqe->user_data) >> 8;
-    uint32_t index = mx_op_generation(cqe->user_data) & 0xFF;
-    assert(self->passing > 0);
+    uint32_t target = mx_op_generation(cqe->user_data) >> LISTENER_BITS;
+    uint32_t index = mx_op_generation(cqe->user_data) & ((1u << LISTENER_BITS) - 1);
+    assert(self->passing > 0 && self->listeners[index].passing > 0);
     self->passing--;
+    self->listeners[index].passing--;
     if (cqe->res >= 0) {
         self->counters.connections_handed++;
         if (self->ring.is_direct) /* the other ring holds its own reference now */

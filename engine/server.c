@@ -16,7 +16,7 @@
 
 enum { POLL_MS = 50, POLL_DRAIN_MS = 5, MAIN_CQ_ENTRIES = 64 };
 
-static int fail(struct mx_server *self, int code, const char *what, int err) {
+int mx_server_fail(struct mx_server *self, int code, const char *what, int err) {
     struct mx_log_line line;
     const char *text = mx_err_text(err);
     mx_log_begin(&line, &self->log, MX_SEVERITY_ERROR, "failed");
@@ -105,35 +105,29 @@ static uint32_t usable_features(const struct mx_server *self) {
 
 /* ---- services and workers ---- */
 
-static int new_services(struct mx_server *self) {
+static int new_rules(struct mx_server *self) {
     const struct mx_conf *conf = self->conf;
-    bool needs_iptable = false;
-    self->services = calloc(conf->server_count + 1, sizeof *self->services);
-    if (self->services == NULL)
-        return -ENOMEM;
-    self->service_count = conf->server_count;
-    for (uint32_t i = 0; i < conf->server_count; i++) {
-        mx_service_init(&self->services[i], conf, i, self->accepts_all);
-        self->services[i].session_conf.faults = self->faults;
+    bool needs_iptable = conf->path != NULL; /* a reload may bring the limit */
+    self->world = (struct mx_rules_world){.worker_count = count_workers(conf),
+                                          .accepts_all = self->accepts_all,
+                                          .faults = self->faults};
+    for (uint32_t i = 0; i < conf->server_count; i++)
         needs_iptable = needs_iptable || conf->servers[i].connection_limit_per_ip > 0;
-    }
-    if (needs_iptable) {
-        self->iptable = mx_iptable_new(self->fleet.max_connections);
-        if (self->iptable == NULL)
-            return -ENOMEM;
-        for (uint32_t i = 0; i < conf->server_count; i++)
-            self->services[i].iptable = self->iptable;
-    }
-    return 0;
+    if (needs_iptable)
+        self->world.iptable = mx_iptable_new(self->fleet.max_connections);
+    if (needs_iptable && self->world.iptable == NULL)
+        return -ENOMEM;
+    self->rules = mx_rules_new(&self->world, conf, NULL, NULL);
+    return self->rules != NULL ? 0 : -ENOMEM;
 }
 
-static int new_sinks(struct mx_server *self, struct mx_worker *worker) {
-    worker->service_count = self->service_count;
-    worker->sinks = calloc(self->service_count + 1, sizeof *worker->sinks);
+/* All servers keep their mail in the same way, and a reload cannot change it: one sink a worker. */
+static int new_sinks(struct mx_worker *worker) {
+    worker->sinks = calloc(1, sizeof *worker->sinks);
     if (worker->sinks == NULL)
         return -ENOMEM;
-    for (uint32_t i = 0; i < self->service_count; i++)
-        worker->sinks[i].class = self->services[i].sink_class;
+    worker->sink_count = 1;
+    worker->sinks[0].class = &mx_sink_discard;
     return 0;
 }
 
@@ -144,8 +138,11 @@ static int new_worker(struct mx_server *self, uint32_t index) {
     int err = mx_ring_init(&worker->ring, features, slots, MX_CQ_ENTRIES);
     if (err == 0)
         err = mx_worker_init(worker, &self->fleet, index);
+    worker->listeners = calloc(MX_LISTENERS_MAX, sizeof *worker->listeners);
+    if (err == 0 && worker->listeners == NULL)
+        err = -ENOMEM;
     if (err == 0)
-        err = new_sinks(self, worker);
+        err = new_sinks(worker);
     worker->cpu = mx_thread_cpu(index);
     return err;
 }
@@ -167,59 +164,39 @@ static int new_workers(struct mx_server *self) {
 
 /* ---- listening sockets ---- */
 
-static int open_bind(struct mx_server *self, struct mx_service *service,
-                     const struct mx_conf_bind *bind) {
-    struct sockaddr_storage addr = bind->addr; /* a port of 0 is the same one for all workers */
-    int err = mx_socket_probe(&addr, bind->addr_len);
-    for (uint32_t i = 0; i < self->fleet.worker_count && err >= 0; i++) {
-        struct mx_worker *worker = &self->fleet.workers[i];
-        int fd = mx_socket_listen(&addr, bind->addr_len, (int)service->server->connection_backlog);
-        err = fd;
-        if (fd >= 0)
-            worker->listeners[worker->listener_count++] =
-                (struct mx_listener){.fd = fd, .family = addr.ss_family, .service = service};
+static void log_listeners(struct mx_server *self) {
+    for (uint32_t i = 0; i < self->listens.count; i++)
+        mx_listens_log(&self->listens.places[i], &self->log, "listening");
+}
+
+/* Tell the workers, who have not started yet, of the place. */
+static void give_place(struct mx_server *self, const struct mx_listen *place) {
+    uint32_t at = (uint32_t)(place - self->listens.places);
+    for (uint32_t i = 0; i < self->fleet.worker_count; i++)
+        mx_listener_put(&self->fleet.workers[i], at, place->fds[i], place->family, place->service);
+}
+
+static int open_server(struct mx_server *self, struct mx_service *service) {
+    const struct mx_conf_server *server = service->server;
+    for (uint32_t b = 0; server->enabled && b < server->bind_count; b++) {
+        struct mx_listen *place;
+        int err = mx_listens_open(&self->listens, &server->binds[b], service, false, &place);
+        if (err < 0)
+            return mx_server_fail(self, MX_EXIT_CONFIG, server->binds[b].text, err);
+        give_place(self, place);
     }
-    if (err < 0)
-        return fail(self, MX_EXIT_CONFIG, bind->text, err);
     return 0;
 }
 
-/* One line a listener, once the workers accept. */
-static void log_listeners(struct mx_server *self) {
-    const struct mx_worker *worker = &self->fleet.workers[0];
-    for (uint32_t i = 0; i < worker->listener_count; i++) {
-        const struct mx_listener *listener = &worker->listeners[i];
-        struct sockaddr_storage addr = {0};
-        socklen_t len = sizeof addr;
-        char text[MX_SOCKET_TEXT_MAX];
-        struct mx_log_line line;
-        if (getsockname(listener->fd, (struct sockaddr *)&addr, &len) < 0)
-            continue; /* it was bound a moment ago */
-        mx_socket_text(&addr, text);
-        mx_log_begin(&line, &self->log, MX_SEVERITY_ALWAYS, "listening");
-        mx_log_str(&line, "proto", listener->service->server->is_lmtp ? "lmtp" : "smtp");
-        mx_log_str(&line, "addr", text);
-        mx_log_str(&line, "name", listener->service->server->name);
-        mx_log_end(&line);
-    }
-}
-
 static int new_listeners(struct mx_server *self) {
-    uint32_t count = count_binds(self->conf);
-    if (count > MX_CONF_LISTENERS_MAX) /* check says so with a position; the sink has no file */
-        return fail(self, MX_EXIT_CONFIG, "more than 255 listening addresses", -E2BIG);
-    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
-        self->fleet.workers[i].listeners = calloc(count + 1, sizeof(struct mx_listener));
-        if (self->fleet.workers[i].listeners == NULL)
-            return fail(self, MX_EXIT_SYSTEM, "listeners", -ENOMEM);
-    }
-    for (uint32_t i = 0; i < self->conf->server_count; i++) {
-        const struct mx_conf_server *server = &self->conf->servers[i];
-        for (uint32_t b = 0; server->enabled && b < server->bind_count; b++) {
-            int code = open_bind(self, &self->services[i], &server->binds[b]);
-            if (code != 0)
-                return code;
-        }
+    self->listens.worker_count = self->fleet.worker_count;
+    if (count_binds(self->conf) > MX_CONF_LISTENERS_MAX) /* check says so with a position; the sink
+                                                            has no file */
+        return mx_server_fail(self, MX_EXIT_CONFIG, "more than 255 listening addresses", -E2BIG);
+    for (uint32_t i = 0; i < self->rules->service_count; i++) {
+        int code = open_server(self, &self->rules->services[i]);
+        if (code != 0)
+            return code;
     }
     return 0;
 }
@@ -230,26 +207,32 @@ static bool has_ended(const struct mx_worker *worker) {
     return atomic_load_explicit(&worker->has_ended, memory_order_acquire);
 }
 
-/* Post self->message to the workers that have not heard it. It may get lost on the way (memory,
- * a full queue): called again until they all have. True: they have. */
-static bool tell_workers(struct mx_server *self) {
+static uint32_t heard_by(const struct mx_worker *worker, enum mx_op op) {
+    const _Atomic uint32_t *heard = op == MX_OP_SWAP ? &worker->swapped : &worker->heard;
+    return atomic_load_explicit(heard, memory_order_acquire);
+}
+
+bool mx_server_tell(struct mx_server *self, enum mx_op op, uint32_t value) {
     const struct mx_ring_wait no_sleep = {.events = 0};
     bool have_all = true;
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
         struct mx_worker *worker = &self->fleet.workers[i];
         bool is_there = atomic_load_explicit(&worker->is_ready, memory_order_acquire);
-        uint32_t heard = atomic_load_explicit(&worker->heard, memory_order_acquire);
-        if (!is_there || has_ended(worker) || heard >= self->message)
+        if (!is_there || has_ended(worker) || heard_by(worker, op) >= value)
             continue;
         have_all = false;
-        mx_ring_message(&self->ring, mx_ring_fd(&worker->ring), 0,
-                        mx_op_pack(MX_OP_MESSAGE, 0, self->message), mx_op_pack(MX_OP_NONE, 0, i));
+        mx_ring_message(&self->ring, mx_ring_fd(&worker->ring), 0, mx_op_pack(op, 0, value),
+                        mx_op_pack(MX_OP_NONE, 0, i));
     }
     int err = have_all ? 0 : mx_ring_turn(&self->ring, &no_sleep);
     if (err < 0)
-        fail(self, MX_EXIT_SYSTEM, "message to the workers", err);
+        mx_server_fail(self, MX_EXIT_SYSTEM, "message to the workers", err);
     mx_ring_consume(&self->ring, mx_ring_ready(&self->ring)); /* failures: told again */
     return have_all;
+}
+
+static bool tell_workers(struct mx_server *self) {
+    return mx_server_tell(self, MX_OP_MESSAGE, self->message);
 }
 
 static void sleep_ms(long ms) {
@@ -278,7 +261,7 @@ static int start_workers(struct mx_server *self) {
         self->message = MX_MESSAGE_STOP;
         while (!tell_workers(self))
             sleep_ms(POLL_DRAIN_MS);
-        return fail(self, MX_EXIT_SYSTEM, "thread", err);
+        return mx_server_fail(self, MX_EXIT_SYSTEM, "thread", err);
     }
     self->is_listening = true;
     log_listeners(self);
@@ -304,7 +287,7 @@ static uint32_t count_done(struct mx_server *self, int *failed) {
     return done;
 }
 
-static void notify_systemd(const char *state) {
+void mx_server_notify(const char *state) {
     const char *path = secure_getenv("NOTIFY_SOCKET");
     struct sockaddr_un addr = {.sun_family = AF_UNIX};
     if (path == NULL || strlen(path) >= sizeof addr.sun_path)
@@ -325,42 +308,42 @@ static void notify_systemd(const char *state) {
  * the kernel and tries the next MX at once. */
 static void stop_listening(struct mx_server *self) {
     self->is_listening = false;
-    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
-        const struct mx_worker *worker = &self->fleet.workers[i];
-        for (uint32_t l = 0; l < worker->listener_count; l++) {
-            if (shutdown(worker->listeners[l].fd, SHUT_RDWR) < 0)
-                fail(self, MX_EXIT_SYSTEM, "shutdown of a listener", -errno);
-        }
+    for (uint32_t i = 0; i < self->listens.count; i++) {
+        const struct mx_listen *place = &self->listens.places[i];
+        int err = place->fds != NULL ? mx_listens_shutdown(&self->listens, place) : 0;
+        if (err < 0 && err != -ENOTCONN) /* a reload has ended this one already */
+            mx_server_fail(self, MX_EXIT_SYSTEM, "shutdown of a listener", err);
     }
 }
 
 static void on_signal(struct mx_server *self, int number) {
     if (number == SIGHUP) {
-        mx_log_event(&self->log, MX_SEVERITY_WARN, "reload", "reason",
-                     "not available in this version; the configuration stays as it is");
+        mx_reload_ask(self);
         return;
     }
     bool is_first = self->message == MX_MESSAGE_NONE;
     mx_log_event(&self->log, MX_SEVERITY_INFO, is_first ? "draining" : "stopping", "signal",
                  sigdescr_np(number));
     if (is_first)
-        notify_systemd("STOPPING=1");
+        mx_server_notify("STOPPING=1");
     self->message = is_first ? MX_MESSAGE_DRAIN : MX_MESSAGE_STOP;
 }
 
 static int serve(struct mx_server *self, const sigset_t *signals) {
     int failed = 0;
-    notify_systemd("READY=1");
+    mx_server_notify("READY=1");
     while (count_done(self, &failed) < self->fleet.worker_count) {
-        long poll_ms = self->message == MX_MESSAGE_NONE ? POLL_MS : POLL_DRAIN_MS;
+        bool is_busy = self->message != MX_MESSAGE_NONE || self->reload.state == MX_RELOAD_SWAPPING;
+        long poll_ms = is_busy ? POLL_DRAIN_MS : POLL_MS;
         const struct timespec poll = {0, poll_ms * 1000000L};
         int number = sigtimedwait(signals, NULL, &poll);
         if (number > 0)
             on_signal(self, number);
         drain_logs(self);
         mx_totals_watch(&self->fleet);
+        mx_reload_turn(self);
         if (failed < 0 && self->message == MX_MESSAGE_NONE) { /* the others end in order */
-            fail(self, MX_EXIT_SYSTEM, "worker", failed);
+            mx_server_fail(self, MX_EXIT_SYSTEM, "worker", failed);
             self->message = MX_MESSAGE_DRAIN;
         }
         if (tell_workers(self) && self->message != MX_MESSAGE_NONE && self->is_listening)
@@ -382,20 +365,20 @@ static int drop_privileges(struct mx_server *self) {
     }
     int err = mx_confine_find(name, &user);
     if (err < 0)
-        return fail(self, MX_EXIT_CONFIG, "engine.user: no such user", err);
+        return mx_server_fail(self, MX_EXIT_CONFIG, "engine.user: no such user", err);
     err = mx_confine_become(&user);
     if (err < 0)
-        return fail(self, MX_EXIT_SYSTEM, "engine.user: it cannot become this user", err);
+        return mx_server_fail(self, MX_EXIT_SYSTEM, "engine.user: it cannot become this user", err);
     return 0;
 }
 
 static int set_up(struct mx_server *self) {
     int err = mx_ring_probe(&self->features);
     if (err < 0)
-        return fail(self, MX_EXIT_CONFIG, mx_ring_remedy(err), err);
+        return mx_server_fail(self, MX_EXIT_CONFIG, mx_ring_remedy(err), err);
     err = set_limits(self);
     if (err == 0)
-        err = new_services(self);
+        err = new_rules(self);
     if (err == 0)
         err = new_workers(self);
     if (err == 0)
@@ -404,7 +387,7 @@ static int set_up(struct mx_server *self) {
     if (err == 0)
         err = mx_ring_start(&self->ring);
     if (err < 0)
-        return fail(self, MX_EXIT_SYSTEM, mx_ring_remedy(err), err);
+        return mx_server_fail(self, MX_EXIT_SYSTEM, mx_ring_remedy(err), err);
     int code = new_listeners(self);
     return code == 0 ? drop_privileges(self) : code;
 }
@@ -425,17 +408,17 @@ static void sum_up(struct mx_server *self, struct mx_totals *totals) {
 static void free_all(struct mx_server *self) {
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
         struct mx_worker *worker = &self->fleet.workers[i];
-        for (uint32_t l = 0; l < worker->listener_count; l++)
-            close(worker->listeners[l].fd);
         mx_ring_deinit(&worker->ring);
         mx_worker_deinit(worker);
         free(worker->listeners);
         free(worker->sinks);
     }
+    mx_listens_close_all(&self->listens);
     mx_ring_deinit(&self->ring);
     free(self->fleet.workers);
-    free(self->services);
-    mx_iptable_free(self->iptable);
+    mx_reload_end(self);
+    mx_rules_free(self->rules);
+    mx_iptable_free(self->world.iptable);
 }
 
 int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_fault *faults,

@@ -2,7 +2,9 @@
 #pragma once
 #include "config/conf.h"
 #include "engine/limits.h"
+#include "engine/listen.h"
 #include "engine/log.h"
+#include "engine/reload.h"
 #include "engine/totals.h"
 #include "engine/worker.h"
 
@@ -19,13 +21,15 @@ enum {
 };
 
 struct mx_server {
-    const struct mx_conf *conf;
+    const struct mx_conf *conf;    /* of the start: what a reload cannot change */
     bool accepts_all;              /* mxring sink */
     const struct mx_fault *faults; /* [MX_FAULT_PLACES] or NULL; every service gets them */
     struct mx_fleet fleet;
-    struct mx_service *services;
-    uint32_t service_count;
-    struct mx_iptable *iptable;
+    struct mx_rules_world world;
+    struct mx_rules
+        *rules; /* that new sessions get; in the middle of a reload still the old ones */
+    struct mx_listens listens;
+    struct mx_reload reload;
     struct mx_log log;
     struct mx_ring ring;     /* for messages to the workers */
     enum mx_message message; /* what the workers have to hear */
@@ -33,6 +37,13 @@ struct mx_server {
     uint32_t features;
     struct rusage usage_begin;
 };
+
+/* For reload.c. fail: log an error, return code. tell: say it by MSG_RING to the workers that have
+ * not heard it; it may get lost on the way (memory, a full queue), so it is called until they all
+ * have: true. notify: a state for systemd. */
+int mx_server_fail(struct mx_server *self, int code, const char *what, int err);
+bool mx_server_tell(struct mx_server *self, enum mx_op op, uint32_t value);
+void mx_server_notify(const char *state);
 
 /* Set up, run until SIGTERM/SIGINT has drained it, and fill *totals. Returns an exit code; errors
  * are logged. conf outlives the call. */

@@ -1,6 +1,7 @@
 #include "engine/service.h"
 
 #include "engine/policy/relay.h"
+#include "engine/rules.h"
 
 void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_t server_index,
                      bool accepts_all) {
@@ -8,8 +9,6 @@ void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32
     memset(self, 0, sizeof *self);
     self->conf = conf;
     self->server = server;
-    self->index = server_index;
-    self->sink_class = &mx_sink_discard;
     self->session_conf = (struct mx_session_conf){
         .proto = server->is_lmtp ? MX_PROTO_LMTP : MX_PROTO_SMTP,
         .hello_name = mx_span_of(server->hello_name),
@@ -51,25 +50,25 @@ bool mx_service_count(_Atomic uint32_t *count, uint32_t limit) {
 }
 
 enum mx_service_full mx_service_enter(struct mx_service *self) {
-    bool has_room = mx_service_count(&self->connections, self->server->connection_limit);
+    bool has_room = mx_service_count(&self->tally->connections, self->server->connection_limit);
     return has_room ? MX_FULL_NOT : MX_FULL_SERVICE;
 }
 
 void mx_service_leave(struct mx_service *self) {
-    atomic_fetch_sub_explicit(&self->connections, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&self->tally->connections, 1, memory_order_relaxed);
 }
 
 enum mx_service_full mx_service_enter_address(struct mx_service *self,
                                               const struct mx_ip *address) {
     uint32_t limit = self->server->connection_limit_per_ip;
-    if (limit == 0 || mx_iptable_enter(self->iptable, self->index, address, limit) == 0)
+    if (limit == 0 || mx_iptable_enter(self->iptable, self->tally->id, address, limit) == 0)
         return MX_FULL_NOT;
     return MX_FULL_ADDRESS;
 }
 
 void mx_service_leave_address(struct mx_service *self, const struct mx_ip *address) {
     if (self->server->connection_limit_per_ip > 0)
-        mx_iptable_leave(self->iptable, self->index, address);
+        mx_iptable_leave(self->iptable, self->tally->id, address);
 }
 
 static struct mx_span last_rcpt(const struct mx_session *session) {

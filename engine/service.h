@@ -9,18 +9,20 @@
 
 #include <stdatomic.h>
 
+struct mx_rules;
+struct mx_tally;
+
 struct mx_service {
     const struct mx_conf *conf;
     const struct mx_conf_server *server;
     struct mx_session_conf session_conf;
-    const struct mx_sink_class *sink_class;
-    struct mx_iptable *iptable; /* NULL: no connectionLimitPerIP anywhere */
-    uint32_t index;
-    _Atomic uint32_t connections; /* open now, all workers */
+    struct mx_rules *rules; /* of which it is one; set by the caller, as are the next two */
+    struct mx_tally *tally;
+    struct mx_iptable *iptable; /* NULL: no connectionLimitPerIP can be set */
+    uint32_t sink;              /* of the worker's sinks: 0, unless the caller sets another */
 };
 
-/* Fill the rules from a server's configuration. The sink is the discard one until the caller sets
- * another. accepts_all: the benchmark preset (mxring sink). */
+/* Fill the rules from a server's configuration. accepts_all: the benchmark preset (mxring sink). */
 void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_t server_index,
                      bool accepts_all);
 

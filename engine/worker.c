@@ -1,6 +1,7 @@
 #include "engine/worker.h"
 
 #include "engine/limits.h"
+#include "engine/swap.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -111,7 +112,7 @@ static void on_message(struct mx_worker *self, const struct io_uring_cqe *cqe) {
             break;
         /* the listeners are shut down by the main thread: who is in their queues gets a 421 */
         atomic_store(&self->is_taking, false);
-        self->drain_deadline_ms = self->now_ms + self->fleet->conf->engine.drain_timeout_ms;
+        self->drain_deadline_ms = self->now_ms + self->drain_timeout_ms;
         for (uint32_t i = 0; i < self->conn_used; i++)
             mx_conn_drain(self, &self->conns[i]);
         break;
@@ -145,6 +146,7 @@ static const struct {
     [MX_OP_CANCEL_SEND] = {mx_conn_on_cancel_send, on_failed, false},
     [MX_OP_CLOSE]       = {NULL, on_failed, false},
     [MX_OP_MESSAGE]     = {NULL, on_message, false},
+    [MX_OP_SWAP]        = {NULL, mx_swap_on_message, false},
 };
 /* clang-format on */
 
@@ -249,11 +251,12 @@ int mx_worker_turn(struct mx_worker *self) {
     if (self->is_accept_paused && self->now_ms >= self->accept_retry_ms)
         mx_listener_on_room(self);
     end_drain(self);
-    for (uint32_t i = 0; i < self->service_count; i++) {
+    for (uint32_t i = 0; i < self->sink_count; i++) {
         if (self->sinks[i].class->turn != NULL)
             self->sinks[i].class->turn(&self->sinks[i]);
     }
     flush_dirty(self);
+    mx_swap_watch(self);
     if (self->shared.counters.messages != self->last_messages) {
         self->last_messages = self->shared.counters.messages;
         self->last_ms = self->now_ms;
@@ -309,6 +312,7 @@ int mx_worker_init(struct mx_worker *self, struct mx_fleet *fleet, uint32_t inde
     self->fleet = fleet;
     self->index = index;
     self->conn_reserve = fleet->conn_reserve;
+    self->drain_timeout_ms = conf->drain_timeout_ms;
     self->conn_capacity = fleet->max_connections + fleet->conn_reserve;
     read_clocks(self);
     mx_timer_init(&self->wheel, self->now_ms);
@@ -328,7 +332,7 @@ int mx_worker_init(struct mx_worker *self, struct mx_fleet *fleet, uint32_t inde
 }
 
 void mx_worker_begin(struct mx_worker *self) {
-    for (uint32_t i = 0; i < self->service_count; i++) {
+    for (uint32_t i = 0; i < self->sink_count; i++) {
         self->sinks[i].done = sink_done;
         self->sinks[i].ready = sink_ready;
         self->sinks[i].context = self;

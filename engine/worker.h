@@ -22,19 +22,23 @@ enum { MX_NO_SLOT = UINT32_MAX >> 1 };
 /* Messages from the main thread. */
 enum mx_message { MX_MESSAGE_NONE, MX_MESSAGE_DRAIN, MX_MESSAGE_STOP };
 
-/* One listening socket of this worker. */
+/* One listening socket of this worker; the same place in every worker's table is the same address.
+ */
 struct mx_listener {
     int fd;
     sa_family_t family;
-    struct mx_service *service;
     bool is_armed;
     bool is_cancelled;
+    bool is_going;              /* removed by a reload: never armed again */
+    struct mx_service *service; /* NULL: the place is free */
+    uint32_t passing;           /* connections on their way to another worker */
 };
 
 /* What the workers know of each other and of the whole process; shared, outlives them. */
 struct mx_fleet {
     const struct mx_conf *conf;
     struct mx_worker *workers;
+    _Atomic(const struct mx_swap *) swap; /* of the reload under way */
     uint32_t worker_count;
     uint32_t max_connections; /* effective, whole process */
     uint32_t conn_reserve;    /* slots of each worker beyond it, for those who are refused */
@@ -66,10 +70,10 @@ struct mx_worker {
     struct mx_engine_counters counters;
     struct mx_log log;
     struct mx_fleet *fleet;
-    struct mx_listener *listeners;
-    uint32_t listener_count;
-    struct mx_sink *sinks; /* one for each service */
-    uint32_t service_count;
+    struct mx_listener *listeners; /* [MX_LISTENERS_MAX] */
+    uint32_t listener_count;       /* places that were ever in use */
+    struct mx_sink *sinks;
+    uint32_t sink_count;
     struct mx_conn *conns;
     uint32_t conn_capacity, conn_used; /* slots; the first conn_used were ever in use */
     uint32_t conn_reserve;             /* of conn_capacity, for those who are refused */
@@ -83,10 +87,12 @@ struct mx_worker {
     struct mx_batch batch;
     uint32_t sink_wait_count;   /* connections that waited for the sink since it was ready */
     uint64_t drain_deadline_ms; /* 0: not draining */
-    uint64_t limits_logged_ms;  /* the second in which ... */
-    uint32_t limits_logged;     /* ... so many lines about limits were written */
-    uint64_t accept_retry_ms;   /* accepting is paused: when to look for room again */
+    uint32_t drain_timeout_ms;
+    uint64_t limits_logged_ms; /* the second in which ... */
+    uint32_t limits_logged;    /* ... so many lines about limits were written */
+    uint64_t accept_retry_ms;  /* accepting is paused: when to look for room again */
     bool is_accept_paused, is_stopping;
+    bool is_retiring;          /* listeners go, and is_quiet has not been said yet */
     _Atomic uint64_t first_ms; /* first connection; 0: none yet */
     uint64_t last_ms;          /* last message */
     uint64_t last_messages;
@@ -95,10 +101,12 @@ struct mx_worker {
     pthread_t thread;
     int schedstat_fd;
     bool has_thread;
-    _Atomic uint32_t heard; /* enum mx_message: the strongest one that has come */
-    _Atomic bool is_ready;  /* the ring is enabled and accepting */
-    _Atomic bool is_taking; /* others may hand connections over; see mx_worker_is_done */
-    _Atomic bool has_ended; /* the loop is left; error and usage_end are final */
+    _Atomic uint32_t heard;   /* enum mx_message: the strongest one that has come */
+    _Atomic uint32_t swapped; /* the last step of a reload that was taken (swap.h) */
+    _Atomic bool is_quiet;    /* nobody can come from the listeners that go */
+    _Atomic bool is_ready;    /* the ring is enabled and accepting */
+    _Atomic bool is_taking;   /* others may hand connections over; see mx_worker_is_done */
+    _Atomic bool has_ended;   /* the loop is left; error and usage_end are final */
     /* for the benchmark's verdict: soon after the first connection (written by the main thread;
      * time_ms 0: there was none), and at the end */
     struct mx_thread_usage usage_begin, usage_end;
@@ -132,7 +140,7 @@ static inline uint64_t mx_worker_op(const struct mx_worker *self, enum mx_op op,
 }
 
 static inline struct mx_sink *mx_worker_sink(struct mx_worker *self, const struct mx_conn *conn) {
-    return &self->sinks[conn->service->index];
+    return &self->sinks[conn->service->sink];
 }
 
 /* Put a connection into the list that is flushed at the end of the turn. */
@@ -142,7 +150,12 @@ void mx_worker_drop_buffer(struct mx_worker *self, const struct io_uring_cqe *cq
 /* Park a receiver that found no buffer. */
 void mx_worker_park(struct mx_worker *self, struct mx_conn *conn);
 
-/* Listeners (listener.c). */
+/* Listeners (listener.c). put: at a free place, not armed yet; serve: others are reached there from
+ * now on; clear: the place is free again. */
+void mx_listener_put(struct mx_worker *self, uint32_t index, int fd, sa_family_t family,
+                     struct mx_service *service);
+void mx_listener_serve(struct mx_worker *self, uint32_t index, struct mx_service *service);
+void mx_listener_clear(struct mx_worker *self, uint32_t index);
 void mx_listener_on_accept(struct mx_worker *self, const struct io_uring_cqe *cqe);
 void mx_listener_on_handed(struct mx_worker *self, const struct io_uring_cqe *cqe);
 void mx_listener_on_passed(struct mx_worker *self, const struct io_uring_cqe *cqe);

@@ -1,4 +1,5 @@
 #include "config/conf.h"
+#include "config/diff.h"
 #include "config/docs.h"
 #include "engine/cli/cli.h"
 
@@ -8,21 +9,34 @@
 enum { EXIT_VALID = 0, EXIT_INVALID = 1, EXIT_USAGE = 2 };
 
 struct options {
-    const char *path;
-    bool has_dump, has_reference, has_help;
+    const char *path, *other; /* other: the new file of --diff */
+    bool has_dump, has_diff, has_reference, has_help;
 };
 
 static int usage(FILE *stream, int status) {
     fputs("usage: mxring check -c FILE [--dump]\n"
+          "       mxring check --diff OLD NEW\n"
           "       mxring check --reference\n",
           stream);
     return status;
+}
+
+/* Only --diff takes files that are no options, two of them. */
+static bool take_files(int argc, char **argv, struct options *options) {
+    if (!options->has_diff)
+        return optind == argc;
+    if (optind + 2 != argc || options->path || options->has_dump || options->has_reference)
+        return false;
+    options->path = argv[optind];
+    options->other = argv[optind + 1];
+    return true;
 }
 
 static bool parse_options(int argc, char **argv, struct options *options) {
     static const struct option names[] = {
         {"config",    required_argument, NULL, 'c'},
         {"dump",      no_argument,       NULL, 'd'},
+        {"diff",      no_argument,       NULL, 'D'},
         {"reference", no_argument,       NULL, 'r'},
         {"help",      no_argument,       NULL, 'h'},
         {NULL,        0,                 NULL, 0  },
@@ -33,12 +47,15 @@ static bool parse_options(int argc, char **argv, struct options *options) {
         int option = getopt_long(argc, argv, "+c:h", names, NULL);
         switch (option) {
         case -1:
-            return optind == argc;
+            return take_files(argc, argv, options);
         case 'c':
             options->path = optarg;
             break;
         case 'd':
             options->has_dump = true;
+            break;
+        case 'D':
+            options->has_diff = true;
             break;
         case 'r':
             options->has_reference = true;
@@ -60,22 +77,47 @@ static int print_status(int err) {
     return EXIT_INVALID;
 }
 
-static int check_file(const struct options *options) {
+/* NULL: it is invalid, and why is said. */
+static struct mx_conf *load(const char *path) {
     struct mx_conf_report report = {0};
     struct mx_conf *conf = NULL;
-    int status = EXIT_VALID;
-    int err = mx_conf_load(options->path, true, &conf, &report);
-    mx_conf_report_print(&report, options->path, stderr);
+    int err = mx_conf_load(path, true, &conf, &report);
+    mx_conf_report_print(&report, path, stderr);
     mx_conf_report_free(&report);
-    if (err < 0) {
-        status = EXIT_INVALID;
-        errno = -err;
-        if (err != MX_ECONFIG)
-            fprintf(stderr, "%s: %m\n", options->path);
-    } else if (options->has_dump) {
+    errno = -err;
+    if (err < 0 && err != MX_ECONFIG)
+        fprintf(stderr, "%s: %m\n", path);
+    return conf;
+}
+
+static int check_file(const struct options *options) {
+    struct mx_conf *conf = load(options->path);
+    int status = conf ? EXIT_VALID : EXIT_INVALID;
+    if (conf && options->has_dump)
         status = print_status(mx_conf_dump(conf, stdout));
-    }
     mx_conf_free(conf);
+    return status;
+}
+
+static void print_change(void *context, const char *text, bool needs_restart) {
+    bool *has_any = context;
+    *has_any = true;
+    printf("%s%s\n", text, needs_restart ? " (only a restart changes it)" : "");
+}
+
+static int print_diff(const struct options *options) {
+    struct mx_conf *old = load(options->path);
+    struct mx_conf *new = old ? load(options->other) : NULL;
+    int status = new ? EXIT_VALID : EXIT_INVALID;
+    bool has_any = false;
+    if (new) {
+        int err = mx_conf_diff(old, new, print_change, &has_any);
+        if (err == 0 && !has_any)
+            puts("no change");
+        status = print_status(err < 0 || fflush(stdout) != 0 ? -EIO : 0);
+    }
+    mx_conf_free(old);
+    mx_conf_free(new);
     return status;
 }
 
@@ -87,6 +129,8 @@ int mx_cli_check(int argc, char **argv) {
         return usage(stdout, EXIT_VALID);
     if (options.has_reference)
         return print_status(mx_conf_print_reference(stdout));
+    if (options.has_diff)
+        return print_diff(&options);
     if (!options.path)
         return usage(stderr, EXIT_USAGE);
     return check_file(&options);

@@ -72,6 +72,7 @@ int mx_cli_serve(int argc, char **argv) {
     struct mx_conf *conf = NULL;
     if (load(path, &conf) < 0)
         return MX_EXIT_CONFIG;
+    conf->is_format_given = format != NULL;
     if (format != NULL)
         conf->log.format = strcmp(format, "json") == 0 ? MX_LOG_FORMAT_JSON : MX_LOG_FORMAT_LOGFMT;
     int code = run(conf, path);

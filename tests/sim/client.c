@@ -62,7 +62,7 @@ void sim_client_new(struct sim_client *c) {
 }
 
 static void connect_now(struct sim_client *c) {
-    struct sim_listener *listener = &sim.listeners[c->worker][c->service];
+    struct sim_listener *listener = &sim.listeners[c->worker][sim.slots[c->service]];
     listener->queue[listener->end++] = (int16_t)(c - sim.clients);
     c->state = SIM_C_QUEUED;
     c->last_sent_us = c->idle_since_us = sim.now_us;

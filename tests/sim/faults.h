@@ -74,6 +74,8 @@
     X(CLIENT_ENDLESS_LINE)                                                                         \
     X(CLIENT_JUNK)                                                                                 \
     X(CLIENT_REFUSED)                                                                              \
+    X(RELOAD)                                                                                      \
+    X(RELOAD_MOVES)                                                                                \
     X(PROXY_HEADER)                                                                                \
     X(MESSAGE_DATA)                                                                                \
     X(MESSAGE_BDAT)                                                                                \

@@ -87,8 +87,7 @@ static bool accept_fails(struct sim_kernel *self, struct sim_op *op, struct sim_
     return finish(self, op, sim_below(2) ? -EMFILE : -ENOMEM, 0);
 }
 
-/* The listening socket was shut down: who is in its queue gets a reset. */
-static void refuse_queue(struct sim_listener *listener) {
+void sim_refuse_queue(struct sim_listener *listener) {
     while (listener->begin < listener->end) {
         struct sim_client *client = &sim.clients[listener->queue[listener->begin++]];
         client->may_vanish = true;
@@ -100,8 +99,8 @@ static bool progress_accept(struct sim_kernel *self, struct sim_op *op) {
     struct sim_listener *listener = &sim.listeners[self - sim.kernels][op->client];
     if (op->is_cancelled)
         return finish(self, op, -ECANCELED, 0);
-    if (sim.now_us >= sim.shutdown_us) {
-        refuse_queue(listener);
+    if (sim.now_us >= sim.shutdown_us || sim.is_shut[op->client]) {
+        sim_refuse_queue(listener);
         return finish(self, op, -EINVAL, 0);
     }
     while (listener->begin < listener->end) {
@@ -387,7 +386,7 @@ static struct sim_op *add_op(struct sim_kernel *self, const struct io_uring_sqe 
 
 static struct sim_op *start_accept(struct sim_kernel *self, const struct io_uring_sqe *sqe) {
     int service = sqe->fd - SIM_LISTEN_FD;
-    SIM_CHECK(service >= 0 && service < SIM_SERVICES, "accept on what", sqe->fd, 0);
+    SIM_CHECK(service >= 0 && service < SIM_SLOTS, "accept on what", sqe->fd, 0);
     SIM_CHECK(find_target(self, sqe->user_data) == NULL, "two accepts on a listener", service, 0);
     struct sim_op *op = add_op(self, sqe, -1);
     op->client = (int16_t)service;

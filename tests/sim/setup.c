@@ -114,14 +114,12 @@ static void set_up_worker(uint32_t index, uint32_t ring_features, uint32_t cq_en
     worker->sinks = sim.engine_sinks[index];
     err = mx_worker_init(worker, &sim.fleet, index);
     SIM_CHECK(err == 0, "mx_worker_init", err, 0);
-    worker->service_count = SIM_SERVICES;
-    worker->listener_count = SIM_SERVICES;
+    worker->sink_count = SIM_SERVICES;
     for (uint32_t i = 0; i < SIM_SERVICES; i++) {
         sim.engine_sinks[index][i] = (struct mx_sink){.class = &sim_sink_class};
         sim.sinks[index][i].count = 0;
         sim.sinks[index][i].is_blocked = false;
-        sim.engine_listeners[index][i] = (struct mx_listener){
-            .fd = SIM_LISTEN_FD + (int)i, .family = AF_INET, .service = &sim.services[i]};
+        mx_listener_put(worker, i, SIM_LISTEN_FD + (int)i, AF_INET, &sim.services[i]);
     }
     if (sim.is_memory_tight)
         take_ballast(index, PICK(4096, 16384, 65536, 300000));
@@ -131,17 +129,17 @@ static void set_up_worker(uint32_t index, uint32_t ring_features, uint32_t cq_en
 static void set_up_services(void) {
     bool needs_iptable = false, needs_trace = sim_below(2);
     for (uint32_t i = 0; i < SIM_SERVICES; i++) {
-        mx_service_init(&sim.services[i], sim.conf, i, false);
-        sim.services[i].sink_class = &sim_sink_class;
-        sim.services[i].session_conf.needs_trace = needs_trace;
         needs_iptable = needs_iptable || sim.conf->servers[i].connection_limit_per_ip > 0;
+        sim.tallies[i].id = i;
+        sim.slots[i] = (uint8_t)i;
     }
-    if (!needs_iptable)
-        return;
-    sim.iptable = mx_iptable_new(64);
-    SIM_CHECK(sim.iptable != NULL, "mx_iptable_new", 0, 0);
-    for (uint32_t i = 0; i < SIM_SERVICES; i++)
-        sim.services[i].iptable = sim.iptable;
+    sim.slot_count = SIM_SERVICES;
+    if (needs_iptable) {
+        sim.iptable = mx_iptable_new(64);
+        SIM_CHECK(sim.iptable != NULL, "mx_iptable_new", 0, 0);
+    }
+    sim_rules_init(0, needs_trace);
+    sim.reload.next_us = sim_chance(250) ? sim.now_us + sim_below(200000) : SIM_NEVER;
 }
 
 static void set_up_tables(void) {
@@ -245,12 +243,13 @@ static void add_totals(const struct mx_worker *worker) {
 void sim_teardown(void) {
     SIM_CHECK(sim.fleet.connections == 0, "fleet.connections", sim.fleet.connections, 0);
     for (uint32_t i = 0; i < SIM_SERVICES; i++)
-        SIM_CHECK(sim.services[i].connections == 0, "service.connections", i,
-                  sim.services[i].connections);
+        SIM_CHECK(sim.tallies[i].connections == 0, "service.connections", i,
+                  sim.tallies[i].connections);
     for (uint32_t t = 0; t < SIM_WORKERS; t++) {
         for (uint32_t fd = 0; fd < sim.tables[t].size; fd++)
             SIM_CHECK(sim.tables[t].fds[fd].client < 0, "a descriptor is still open", t, fd);
     }
+    sim_rules_check();
     check_iptable();
     mx_iptable_free(sim.iptable);
     sim.iptable = NULL;

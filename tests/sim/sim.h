@@ -11,6 +11,8 @@
  */
 #pragma once
 #include "engine/limits.h"
+#include "engine/rules.h"
+#include "engine/swap.h"
 #include "engine/worker.h"
 #include "tests/sim/faults.h"
 
@@ -20,6 +22,8 @@
 enum {
     SIM_WORKERS = 2,
     SIM_SERVICES = 2, /* 0 = SMTP, 1 = LMTP */
+    SIM_RELOADS = 3,  /* most of a run */
+    SIM_SLOTS = 8,    /* listening addresses of a run, those that have gone too */
     SIM_CLIENTS_MAX = 300,
     SIM_MESSAGES_MAX = 4000,
     SIM_RCPTS_MAX = 24,
@@ -233,10 +237,22 @@ struct sim {
 
     struct mx_conf *conf;
     struct mx_service services[SIM_SERVICES];
+    struct mx_tally tallies[SIM_SERVICES];
+    struct mx_service more_services[SIM_RELOADS][SIM_SERVICES]; /* after reloads */
+    struct mx_rules rules[SIM_RELOADS + 1];
+    struct mx_rules_hold holds[SIM_RELOADS + 1][SIM_WORKERS];
+    struct {
+        uint64_t next_us; /* when something is to do; SIM_NEVER: nothing */
+        uint32_t number, step;
+        struct mx_swap swap;
+    } reload;
+    uint8_t slots[SIM_SERVICES]; /* where a service is reached */
+    uint32_t slot_count;         /* that were ever in use */
+    bool is_shut[SIM_SLOTS];
     struct mx_iptable *iptable;
     struct mx_fleet fleet;
     struct mx_worker *workers;
-    struct mx_listener engine_listeners[SIM_WORKERS][SIM_SERVICES];
+    struct mx_listener engine_listeners[SIM_WORKERS][SIM_SLOTS];
     struct mx_sink engine_sinks[SIM_WORKERS][SIM_SERVICES];
     bool is_done[SIM_WORKERS];
     char *ballast[SIM_WORKERS][64]; /* session memory taken away */
@@ -245,7 +261,7 @@ struct sim {
     uint32_t worker_count;
     struct sim_kernel kernels[SIM_WORKERS];
     struct sim_table tables[SIM_WORKERS];
-    struct sim_listener listeners[SIM_WORKERS][SIM_SERVICES];
+    struct sim_listener listeners[SIM_WORKERS][SIM_SLOTS];
     struct sim_sink sinks[SIM_WORKERS][SIM_SERVICES];
     struct sim_client clients[SIM_CLIENTS_MAX];
     uint32_t client_count, clients_done;
@@ -293,6 +309,14 @@ uint64_t sim_kernel_next_us(const struct sim_kernel *self);
 void sim_op_start(struct sim_kernel *self, const struct io_uring_sqe *sqe);
 /* True: it has ended. */
 bool sim_op_progress(struct sim_kernel *self, struct sim_op *op, bool is_inline);
+
+/* The listening socket was shut down: who is in its queue gets a reset. */
+void sim_refuse_queue(struct sim_listener *listener);
+
+/* reload.c */
+void sim_rules_init(uint32_t number, bool needs_trace);
+void sim_reload_act(void);
+void sim_rules_check(void);
 
 /* message.c */
 uint32_t sim_message_new(void);

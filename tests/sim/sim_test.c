@@ -99,7 +99,7 @@ static bool act_clients(void) {
 }
 
 static uint64_t next_event_us(void) {
-    uint64_t next = min_u64(sim.drain_us, sim.jump_us);
+    uint64_t next = min_u64(min_u64(sim.drain_us, sim.jump_us), sim.reload.next_us);
     if (sim.shutdown_us > sim.now_us)
         next = min_u64(next, sim.shutdown_us);
     for (uint32_t i = 0; i < sim.client_count; i++)
@@ -122,6 +122,7 @@ static void step(void) {
         sim_fault_counts[SIM_F_DRAIN_AMID]++;
         begin_drain();
     }
+    sim_reload_act();
     bool is_busy = act_clients();
     uint32_t first = sim_below(sim.worker_count);
     for (uint32_t i = 0; i < sim.worker_count; i++)
@@ -152,8 +153,8 @@ static uint32_t load(void) {
 }
 
 static bool is_backlog_empty(void) {
-    for (uint32_t i = 0; i < sim.worker_count * SIM_SERVICES; i++) {
-        const struct sim_listener *listener = &sim.listeners[i / SIM_SERVICES][i % SIM_SERVICES];
+    for (uint32_t i = 0; i < sim.worker_count * SIM_SLOTS; i++) {
+        const struct sim_listener *listener = &sim.listeners[i / SIM_SLOTS][i % SIM_SLOTS];
         if (listener->begin < listener->end)
             return false;
     }

@@ -1,0 +1,73 @@
+#include "engine/rules.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static struct mx_tally *tally_new(struct mx_rules_world *world) {
+    struct mx_tally *tally = calloc(1, sizeof *tally);
+    if (tally != NULL)
+        tally->id = ++world->tally_seq;
+    return tally;
+}
+
+static int new_services(struct mx_rules *self, struct mx_rules_world *world,
+                        const struct mx_rules *before, const uint32_t *predecessors) {
+    self->services = calloc(self->conf->server_count + 1, sizeof *self->services);
+    if (self->services == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < self->conf->server_count; i++) {
+        struct mx_service *service = &self->services[i];
+        uint32_t old = before != NULL ? predecessors[i] : MX_CONF_NO_SERVER;
+        mx_service_init(service, self->conf, i, world->accepts_all);
+        service->rules = self;
+        service->session_conf.faults = world->faults;
+        service->iptable = world->iptable;
+        service->tally = old != MX_CONF_NO_SERVER ? before->services[old].tally : tally_new(world);
+        if (service->tally == NULL)
+            return -ENOMEM;
+        service->tally->users++;
+        self->service_count++;
+    }
+    return 0;
+}
+
+struct mx_rules *mx_rules_new(struct mx_rules_world *world, const struct mx_conf *conf,
+                              const struct mx_rules *before, const uint32_t *predecessors) {
+    struct mx_rules *self = calloc(1, sizeof *self);
+    if (self == NULL)
+        return NULL;
+    size_t octets = world->worker_count * sizeof *self->holds;
+    self->conf = conf;
+    self->number = before != NULL ? before->number + 1 : 1;
+    self->worker_count = world->worker_count;
+    self->holds = aligned_alloc(64, octets);
+    if (self->holds != NULL)
+        memset(self->holds, 0, octets);
+    if (self->holds == NULL || new_services(self, world, before, predecessors) < 0) {
+        mx_rules_free(self);
+        return NULL;
+    }
+    return self;
+}
+
+void mx_rules_free(struct mx_rules *self) {
+    if (self == NULL)
+        return;
+    for (uint32_t i = 0; i < self->service_count; i++) {
+        struct mx_tally *tally = self->services[i].tally;
+        if (--tally->users == 0)
+            free(tally);
+    }
+    free(self->services);
+    free(self->holds);
+    mx_conf_free(self->owned);
+    free(self);
+}
+
+bool mx_rules_is_held(const struct mx_rules *self) {
+    for (uint32_t i = 0; i < self->worker_count; i++) {
+        if (atomic_load_explicit(&self->holds[i].count, memory_order_acquire) > 0)
+            return true;
+    }
+    return false;
+}
