@@ -1,0 +1,1 @@
+"""What bench/pair, bench/compare and bench/scaling share. Python's standard library only."""
