@@ -1,6 +1,7 @@
 /* main.c - mxring COMMAND: one row a command. */
 #include "engine/cli/cli.h"
 #include "engine/server.h"
+#include "tls/library.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -51,7 +52,9 @@ int main(int argc, char **argv) {
     if (argc < 2)
         return usage(stderr);
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
-        printf("mxring %s\n", MX_VERSION);
+        struct mx_tls_library tls = mx_tls_library_info();
+        printf("mxring %s\nwolfSSL %s (%s)\n", MX_VERSION, tls.version,
+               tls.is_accelerated ? "accelerated" : "not accelerated");
         return MX_EXIT_OK;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)

@@ -13,7 +13,9 @@
     X(MX_ELIMIT, -5003, "limit exceeded")                                                          \
     X(MX_ENOROOM, -5004, "no room in the buffer")                                                  \
     X(MX_EPENDING, -5005, "result comes later")                                                    \
-    X(MX_ECONFIG, -5006, "configuration error")
+    X(MX_ECONFIG, -5006, "configuration error")                                                    \
+    X(MX_ETLS, -5010, "TLS failure")                                                               \
+    X(MX_EEND, -5011, "the peer has ended its side")
 
 #define MX_ERR_ENUM(name, number, text) name = (number),
 enum mx_err { MX_ERR_LIST(MX_ERR_ENUM) };

@@ -25,6 +25,9 @@ want 2 'scripts/run: --config needs a file' "$top/scripts/run" --config
 want 2 'scripts/run: --config needs a file' "$top/scripts/run" --config ''
 want 2 'scripts/build: --preset needs a name' "$top/scripts/build" --preset
 want 2 'scripts/build: unknown argument: x' "$top/scripts/build" x
+want 2 'scripts/wolfssl: unknown argument: x' "$top/scripts/wolfssl" x
+want 2 'usage: scripts/wolfssl-or-system' "$top/scripts/wolfssl-or-system" x
+want 0 'x86|AES' "$top/scripts/wolfssl" --loss
 want 2 'scripts/test: unknown group: x' "$top/scripts/test" unit x
 want 2 'no such group: x' "$top/scripts/install-packages" build x
 want 2 'no such group: x' "$top/scripts/install-packages" x
@@ -78,6 +81,16 @@ want 0 'postfix cannot be installed' install "$all" postfix build test
 nothing_to_do() { [ -z "$(install "$all postfix" - build test 2>&1)" ] && echo nothing; }
 want 0 '^nothing$' nothing_to_do
 
+# ---- wolfSSL: the sources cannot be had; in a tree of its own, where none is built
+mkdir -p "$work/tree"
+cp -r "$top/scripts" "$work/tree"
+printf '#!/bin/sh\necho "E: no network" >&2\nexit 100\n' >"$work/bin/apt-get"
+pinned() { PATH=$work/bin:$PATH HAVE=$all BROKEN=- "$work/tree/scripts/$1" "${@:2}"; }
+want 1 "no suite of Debian's archive gives wolfSSL" pinned wolfssl
+want 1 'sid: E: no network' pinned wolfssl
+want 0 'WARNING: going on with .*libwolfssl-dev' pinned wolfssl-or-system pinned
+rm "$work/bin/"*
+
 # ---- CMake: tests without libcriterion are refused, not left out
 mkdir "$work/pc"
 IFS=: read -ra folders < <(pkg-config --variable=pc_path pkg-config)
@@ -88,6 +101,9 @@ configure() { PKG_CONFIG_LIBDIR=$work/pc cmake -S "$top" -B "$work/build" -G Nin
 want 1 'the tests need libcriterion-dev' configure
 want 0 'Build files have been written' configure -DMX_TESTS=OFF
 want 0 'Build files have been written' configure -DMX_TESTS=ON -DMX_SANITIZE=thread
+want 0 'Build files have been written' configure -DMX_TESTS=OFF
+mkdir -p "$work/wolfssl/include/wolfssl" "$work/wolfssl/lib"
+want 1 'no wolfSSL with headers in' configure -DMX_TESTS=OFF -DWOLFSSL_ROOT="$work/wolfssl"
 
 # ---- docs/HACKING.md: the files it names exist
 while read -r kind name; do
