@@ -107,7 +107,7 @@ static void expect(struct mx_load *load, struct mx_client *self, enum mx_stage s
                    uint32_t answers) {
     self->stage = stage;
     self->answers = answers;
-    self->said_ns = mx_load_clock_ns();
+    self->said_ns = load->clock_ns();
     self->deadline_ms = load->now_ms + (uint64_t)(load->plan->timeout_s * 1e3);
     if (!mx_timer_is_set(&self->timer))
         mx_timer_set(&load->wheel, &self->timer, self->deadline_ms);

@@ -3,11 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
-#include <sched.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -42,7 +38,7 @@ uint64_t mx_load_clock_ns(void) {
 }
 
 static void read_clock(struct mx_load *self) {
-    self->now_ns = mx_load_clock_ns();
+    self->now_ns = self->clock_ns();
     self->now_ms = self->now_ns / 1000000u;
 }
 
@@ -87,7 +83,7 @@ void mx_load_open(struct mx_load *self, struct mx_client *client) {
     }
     client->fd = fd;
     client->has_connect = true;
-    client->said_ns = mx_load_clock_ns();
+    client->said_ns = self->clock_ns();
     mx_ring_connect(&self->ring, fd, (const struct sockaddr *)&self->plan->address,
                     self->plan->address_len, data_of(self, client, OP_CONNECT));
 }
@@ -186,7 +182,7 @@ static void on_send(struct mx_load *self, struct mx_client *client,
     if (cqe->res < 0 || ++client->part_next == client->part_count)
         return;
     send_next(self, client);
-    client->said_ns = mx_load_clock_ns();
+    client->said_ns = self->clock_ns();
 }
 
 static void handle(struct mx_load *self, const struct io_uring_cqe *cqe) {
@@ -246,13 +242,13 @@ static void end_pauses(struct mx_load *self) {
 static uint64_t sleep_ns(const struct mx_load *self) {
     uint64_t most_ns = (uint64_t)MX_LOAD_SLEEP_MAX_MS * 1000000u;
     uint64_t due_ns = self->idle_count > 0 ? mx_schedule_due_ns(self) : UINT64_MAX;
-    uint64_t now_ns = due_ns != UINT64_MAX ? mx_load_clock_ns() : 0;
+    uint64_t now_ns = due_ns != UINT64_MAX ? self->clock_ns() : 0;
     if (due_ns <= now_ns)
         return 1;
     return due_ns - now_ns < most_ns ? due_ns - now_ns : most_ns;
 }
 
-static void publish_progress(struct mx_load *self) {
+void mx_load_publish(struct mx_load *self) {
     const struct mx_counts *counts = &self->counts;
     uint64_t bad = counts->refused_4xx + counts->refused_5xx + counts->unknown;
     atomic_store_explicit(&self->seen_started, counts->started, memory_order_relaxed);
@@ -260,17 +256,27 @@ static void publish_progress(struct mx_load *self) {
     atomic_store_explicit(&self->seen_bad, bad, memory_order_relaxed);
 }
 
-static int turn(struct mx_load *self) {
+/* --spin: this turn did nothing since the clock was read before it. */
+static void count_idle(struct mx_load *self, uint64_t before_ns) {
+    if (self->plan->is_spinning && mx_ring_ready(&self->ring) == 0)
+        self->idle_ns += self->now_ns - before_ns;
+}
+
+int mx_load_turn(struct mx_load *self) {
     /* A send completes with its submission: whoever waits for one event only would not sleep. */
     uint32_t events = 1 + self->sends_prepared;
     if (events > CQ_ENTRIES_MIN / 2)
         events = CQ_ENTRIES_MIN / 2;
     self->sends_prepared = 0;
     struct mx_ring_wait wait = {.events = events, .timeout_ns = sleep_ns(self)};
+    if (self->plan->is_spinning)
+        wait.events = 0;
+    uint64_t before_ns = self->now_ns;
     int err = mx_ring_turn(&self->ring, &wait);
     if (err < 0)
         return err;
     read_clock(self);
+    count_idle(self, before_ns);
     unsigned count = mx_ring_ready(&self->ring);
     for (unsigned i = 0; i < count; i++)
         handle(self, mx_ring_cqe(&self->ring, i));
@@ -279,43 +285,15 @@ static int turn(struct mx_load *self) {
     if (self->idle_count > 0)
         wake_idle(self);
     mx_buf_publish(&self->buf);
-    publish_progress(self);
+    mx_load_publish(self);
+    if (!self->was_over && mx_schedule_is_over(self)) {
+        self->was_over = true;
+        end_pauses(self);
+    }
     return 0;
 }
 
-/* ---- the thread ---- */
-
-/* Worker 0 gets the last CPU that we may use: others begin at the first. */
-static void pin(uint32_t index) {
-    cpu_set_t all, one;
-    if (sched_getaffinity(0, sizeof all, &all) < 0)
-        return;
-    uint32_t left = (uint32_t)CPU_COUNT(&all) - 1 - index % (uint32_t)CPU_COUNT(&all);
-    for (unsigned cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (!CPU_ISSET(cpu, &all) || left-- > 0)
-            continue;
-        CPU_ZERO(&one);
-        CPU_SET(cpu, &one);
-        if (sched_setaffinity(0, sizeof one, &one) < 0) {
-            /* slower, not wrong */
-        }
-        return;
-    }
-}
-
-/* How long this thread was ready to run and did not. */
-static uint64_t delay_ns(void) {
-    int fd = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
-    char text[128] = "";
-    ssize_t n = read(fd, text, sizeof text - 1);
-    close(fd);
-    const char *second = n > 0 ? strchr(text, ' ') : NULL;
-    return second != NULL ? strtoull(second, NULL, 10) : 0;
-}
-
-static void begin(struct mx_load *self) {
+void mx_load_begin(struct mx_load *self) {
     read_clock(self);
     self->start_ns = self->now_ns;
     double most_s = self->plan->duration_s;
@@ -339,54 +317,7 @@ static void begin(struct mx_load *self) {
     }
 }
 
-/* What the thread has used since begin, when the last message is answered: what comes then, QUIT
- * and waiting for the server to close, is no load. */
-static void take_usage(struct mx_load *self) {
-    self->wall_ns = self->now_ns - self->start_ns;
-    self->cpu_ns = self->ring.io->cpu_ns(&self->ring) - self->cpu_before_ns;
-    self->delay_ns = delay_ns() - self->delay_before_ns;
-    self->has_usage = true;
-}
-
-static bool is_answered(const struct mx_load *self) {
-    const struct mx_counts *counts = &self->counts;
-    return counts->started ==
-           counts->accepted + counts->refused_4xx + counts->refused_5xx + counts->unknown;
-}
-
-int mx_load_run(struct mx_load *self) {
-    pin(self->index);
-    self->delay_before_ns = delay_ns();
-    self->cpu_before_ns = self->ring.io->cpu_ns(&self->ring);
-    self->error = mx_ring_start(&self->ring);
-    if (self->error == 0)
-        begin(self);
-    const atomic_bool *is_interrupted = &self->shared->is_interrupted;
-    bool was_over = false;
-    while (self->error == 0 && self->live_count > 0 &&
-           !atomic_load_explicit(is_interrupted, memory_order_relaxed)) {
-        self->error = turn(self);
-        if (!was_over && mx_schedule_is_over(self)) {
-            was_over = true;
-            end_pauses(self);
-        }
-        if (was_over && !self->has_usage && is_answered(self))
-            take_usage(self);
-    }
-    read_clock(self);
-    for (uint32_t i = 0; i < self->client_count; i++)
-        mx_client_abandon(self, &self->clients[i]);
-    if (!self->has_usage)
-        take_usage(self);
-    publish_progress(self);
-    int err = mx_ledger_flush(&self->ledger);
-    if (self->error == 0)
-        self->error = err;
-    atomic_store(&self->has_ended, true);
-    return self->error;
-}
-
-/* ---- life ---- */
+/* ---- the ring ---- */
 
 static uint32_t power_of_two(uint64_t least, uint32_t min, uint32_t max) {
     uint32_t power = min;
@@ -395,85 +326,15 @@ static uint32_t power_of_two(uint64_t least, uint32_t min, uint32_t max) {
     return power;
 }
 
-/* The part of `total` that worker `index` of `count` has. */
-static uint64_t share(uint64_t total, uint32_t index, uint32_t count) {
-    return total == UINT64_MAX ? total : total / count + (index < total % count);
+int mx_load_new_buffers(struct mx_load *self) {
+    uint64_t wanted = 2 * (uint64_t)self->client_count;
+    return mx_buf_init(&self->buf, &self->ring, BUFFER_GROUP,
+                       power_of_two(wanted, RECV_BUFFERS_MIN, RECV_BUFFERS_MAX), RECV_OCTETS);
 }
 
-static int new_sources(struct mx_load *self) {
-    uint32_t count = self->plan->sources;
-    if (count == 0)
-        return 0;
-    self->sources = calloc(self->client_count, sizeof *self->sources);
-    if (self->sources == NULL)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < self->client_count; i++) {
-        uint32_t number = (i * self->plan->workers + self->index) % count;
-        self->sources[i] = (struct sockaddr_in){.sin_family = AF_INET,
-                                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK + number)};
-    }
-    return 0;
-}
-
-static int new_clients(struct mx_load *self) {
-    size_t octets = (size_t)self->kit->commands_octets + self->kit->message_octets;
-    uint32_t count = self->client_count;
-    self->clients = calloc(count, sizeof *self->clients);
-    self->idle = calloc(count, sizeof *self->idle);
-    self->drafts = malloc(count * octets);
-    if (self->clients == NULL || self->idle == NULL || self->drafts == NULL)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < count; i++) {
-        self->clients[i].fd = -1;
-        mx_mail_draft_init(&self->clients[i].draft, self->drafts + i * octets);
-    }
-    return new_sources(self);
-}
-
-int mx_load_new(struct mx_load **out, const struct mx_mail_kit *kit, struct mx_shared *shared,
-                uint32_t index, uint32_t features, int ledger_fd) {
-    struct mx_load *self = *out = calloc(1, sizeof *self);
-    if (self == NULL)
-        return -ENOMEM;
-    const struct mx_plan *plan = self->plan = kit->plan;
-    self->kit = kit;
-    self->shared = shared;
-    self->index = index;
-    self->client_count = (uint32_t)share(plan->sessions, index, plan->workers);
-    self->quota = share(plan->messages, index, plan->workers);
-    self->random = plan->seed + index;
-    int err = mx_ledger_new(&self->ledger, ledger_fd);
-    if (err == 0)
-        err = new_clients(self);
-    if (err == 0)
-        err = mx_ring_init(
-            &self->ring, (features & ~(uint32_t)MX_RING_DIRECT) | MX_RING_CLIENT, 0,
-            power_of_two(8 * (uint64_t)self->client_count, CQ_ENTRIES_MIN, CQ_ENTRIES_MAX));
-    if (err == 0)
-        err = mx_buf_init(
-            &self->buf, &self->ring, BUFFER_GROUP,
-            power_of_two(2 * (uint64_t)self->client_count, RECV_BUFFERS_MIN, RECV_BUFFERS_MAX),
-            RECV_OCTETS);
-    if (err < 0) {
-        mx_load_free(self);
-        *out = NULL;
-    }
-    return err;
-}
-
-void mx_load_free(struct mx_load *self) {
-    if (self == NULL)
-        return;
-    mx_ring_deinit(&self->ring);
-    mx_buf_deinit(&self->buf);
-    for (uint32_t i = 0; self->clients != NULL && i < self->client_count; i++) {
-        if (self->clients[i].fd >= 0)
-            close(self->clients[i].fd);
-    }
-    mx_ledger_free(&self->ledger);
-    free(self->clients);
-    free(self->idle);
-    free(self->drafts);
-    free(self->sources);
-    free(self);
+int mx_load_attach(struct mx_load *self, uint32_t features) {
+    uint64_t wanted = 8 * (uint64_t)self->client_count;
+    int err = mx_ring_init(&self->ring, (features & ~(uint32_t)MX_RING_DIRECT) | MX_RING_CLIENT, 0,
+                           power_of_two(wanted, CQ_ENTRIES_MIN, CQ_ENTRIES_MAX));
+    return err == 0 ? mx_load_new_buffers(self) : err;
 }

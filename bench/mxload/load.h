@@ -1,7 +1,7 @@
 /* load.h - one worker of the generator: a thread, a ring, its sessions, what they measured.
  *
- * load.c moves octets and time, client.c knows the dialogue, schedule.c knows which message is
- * next.
+ * run.c is the thread, load.c moves octets and time, client.c knows the dialogue, schedule.c knows
+ * which message is next.
  */
 #pragma once
 #include "bench/mxload/answer.h"
@@ -102,7 +102,8 @@ struct mx_load {
     const struct mx_plan *plan;
     const struct mx_mail_kit *kit;
     struct mx_shared *shared;
-    uint32_t index; /* of this worker */
+    uint64_t (*clock_ns)(void); /* monotonic; a test may have its own */
+    uint32_t index;             /* of this worker */
     struct mx_ring ring;
     struct mx_buf buf;
     struct mx_ledger ledger;
@@ -119,10 +120,12 @@ struct mx_load {
     uint64_t now_ns, now_ms; /* since the last completion was looked at */
     uint64_t fired_ms;       /* the timers were looked at */
     uint64_t start_ns, end_ns;
-    bool has_clock;         /* the schedule of --rate has begun */
-    uint32_t unready_count; /* sessions that it waits for */
-    uint64_t clock_ns;
+    bool was_over;           /* no message will be taken any more: all pauses were ended */
+    bool has_clock;          /* the schedule of --rate has begun */
+    uint32_t unready_count;  /* sessions that it waits for */
+    uint64_t schedule_ns;    /* when it began */
     uint32_t sends_prepared; /* whose completion comes with the submission */
+    uint64_t idle_ns;        /* --spin: turns that had nothing to do; else 0 */
 
     uint64_t first_ns, last_ns; /* first message begun, last one answered */
     uint64_t waited_ns;         /* of all sessions, for replies */
@@ -133,24 +136,36 @@ struct mx_load {
     struct mx_histogram phases[MX_PHASE_COUNT];
     int error; /* of the thread; 0 or -errno */
     /* For the progress line. */
+    atomic_bool has_answers; /* of all messages */
     atomic_bool has_ended;
     atomic_ullong seen_started, seen_done, seen_bad;
     pthread_t thread;
 };
 
-/* features: of mx_ring_probe. ledger_fd: borrowed, or -1. 0 or -errno. The thread that will run it
- * need not be the caller. */
+/* ledger_fd: borrowed, or -1. 0 or -errno. It has no ring yet. */
 MX_MUST_CHECK int mx_load_new(struct mx_load **self, const struct mx_mail_kit *kit,
-                              struct mx_shared *shared, uint32_t index, uint32_t features,
-                              int ledger_fd);
+                              struct mx_shared *shared, uint32_t index, int ledger_fd);
 void mx_load_free(struct mx_load *self);
+
+/* Give it a ring of the kernel; features: of mx_ring_probe. 0 or -errno. The thread that will run
+ * it need not be the caller. */
+MX_MUST_CHECK int mx_load_attach(struct mx_load *self, uint32_t features);
 
 /* Until everything is sent, or the shared flags say so. 0 or -errno; also in self->error. */
 int mx_load_run(struct mx_load *self);
 
-/* ---- between load.c, client.c and schedule.c ---- */
+/* What mx_load_run does, for a test that has a ring and a clock of its own: buffers, the first
+ * steps of all sessions, one turn. Until live_count is 0. */
+MX_MUST_CHECK int mx_load_new_buffers(struct mx_load *self);
+void mx_load_begin(struct mx_load *self);
+MX_MUST_CHECK int mx_load_turn(struct mx_load *self);
+
+/* ---- between run.c, load.c, client.c and schedule.c ---- */
 
 uint64_t mx_load_clock_ns(void);
+
+/* Let the progress line see what is counted. */
+void mx_load_publish(struct mx_load *self);
 
 /* Connect. The stage is CONNECT, or CLOSING when it failed at once. */
 void mx_load_open(struct mx_load *self, struct mx_client *client);

@@ -21,6 +21,8 @@ struct crew {
     struct mx_shared shared;
     struct mx_load *loads[MX_PLAN_WORKERS_MAX];
     uint32_t running; /* threads that were started */
+    struct mx_peer peer;
+    double peer_cpu_s; /* that it took to look at the peer */
     int ledger_fd;
     struct mx_report report;
 };
@@ -52,6 +54,10 @@ static int complain_of_mail(const struct mx_plan *plan, int err) {
 
 /* ---- progress ---- */
 
+static double now_s(void) {
+    return 1e-9 * (double)mx_load_clock_ns();
+}
+
 struct progress {
     uint64_t started, done, bad;
 };
@@ -67,10 +73,13 @@ static struct progress look(const struct crew *self) {
     return sum;
 }
 
-static void print_progress(const struct crew *self, struct progress before, double elapsed_s) {
+/* before: what was done at before_s. */
+static void print_progress(const struct crew *self, struct progress before, double begin_s,
+                           double before_s) {
     struct progress now = look(self);
-    double rate = 1e3 / PROGRESS_MS * (double)(now.done - before.done);
-    double left_s = self->plan.duration_s > 0 ? self->plan.duration_s - elapsed_s : 0;
+    double time_s = now_s();
+    double rate = (double)(now.done - before.done) / (time_s - before_s);
+    double left_s = self->plan.duration_s > 0 ? self->plan.duration_s - (time_s - begin_s) : 0;
     if (self->plan.messages != UINT64_MAX && rate > 0)
         left_s = (double)(self->plan.messages - now.done) / rate;
     fprintf(stderr, "\r%llu done, %.0f/s, %llu in flight, %llu bad, %.0f s left \033[K",
@@ -96,27 +105,45 @@ static uint32_t count_ended(const struct crew *self) {
     return count;
 }
 
-static double now_s(void) {
-    return 1e-9 * (double)mx_load_clock_ns();
+static double used_cpu_s(clockid_t clock) {
+    struct timespec used;
+    clock_gettime(clock, &used);
+    return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
+}
+
+/* Look at the server while there is work. Returns how long to sleep. */
+static struct timespec look_at_peer(struct crew *self) {
+    struct timespec period = {0, PROGRESS_MS * 1000000L};
+    bool has_answers = true;
+    for (uint32_t i = 0; i < self->running; i++)
+        has_answers &= atomic_load(&self->loads[i]->has_answers);
+    if (has_answers || self->peer.listener_count == 0)
+        return period;
+    double before_s = used_cpu_s(CLOCK_THREAD_CPUTIME_ID);
+    mx_peer_sample(&self->peer, mx_load_clock_ns());
+    self->peer_cpu_s += used_cpu_s(CLOCK_THREAD_CPUTIME_ID) - before_s;
+    period.tv_nsec = MX_PEER_SAMPLE_MS * 1000000L;
+    return period;
 }
 
 /* Until all workers have ended. SIGINT and SIGTERM: what was measured so far is printed. */
 static void watch(struct crew *self, const sigset_t *signals) {
-    const struct timespec period = {0, PROGRESS_MS * 1000000L};
     bool is_seen = self->plan.has_counter || isatty(STDERR_FILENO) == 1;
     struct progress before = {0};
-    double begin_s = now_s();
+    double begin_s = now_s(), shown_s = begin_s;
     while (count_ended(self) < self->running) {
+        struct timespec period = look_at_peer(self);
         int number = sigtimedwait(signals, NULL, &period);
         if (number == SIGINT || number == SIGTERM)
             atomic_store(&self->shared.is_interrupted, true);
-        if (number < 0 && errno == EAGAIN && is_seen) {
-            print_progress(self, before, now_s() - begin_s);
+        if (is_seen && now_s() - shown_s >= 1e-3 * PROGRESS_MS) {
+            print_progress(self, before, begin_s, shown_s);
             before = look(self);
+            shown_s = now_s();
         }
     }
     if (is_seen) {
-        print_progress(self, before, now_s() - begin_s);
+        print_progress(self, before, begin_s, shown_s);
         fputs("\n", stderr);
     }
     for (uint32_t i = 0; i < self->running; i++)
@@ -130,6 +157,9 @@ static int start(struct crew *self) {
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGUSR1);
     int err = -pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    double before_s = used_cpu_s(CLOCK_THREAD_CPUTIME_ID);
+    mx_peer_find(&self->peer, (const struct sockaddr *)&self->plan.address);
+    self->peer_cpu_s = used_cpu_s(CLOCK_THREAD_CPUTIME_ID) - before_s;
     for (uint32_t i = 0; i < self->plan.workers && err == 0; i++) {
         err = -pthread_create(&self->loads[i]->thread, NULL, main_of, self->loads[i]);
         self->running += err == 0;
@@ -173,7 +203,9 @@ static int crew_new(struct crew *self) {
     }
     raise_descriptors(self->plan.sessions);
     for (uint32_t i = 0; i < self->plan.workers; i++) {
-        err = mx_load_new(&self->loads[i], &self->kit, &self->shared, i, features, self->ledger_fd);
+        err = mx_load_new(&self->loads[i], &self->kit, &self->shared, i, self->ledger_fd);
+        if (err == 0)
+            err = mx_load_attach(self->loads[i], features);
         if (err < 0)
             return complain("worker", err);
     }
@@ -190,12 +222,6 @@ static int crew_free(struct crew *self) {
     return err;
 }
 
-static double used_cpu_s(void) {
-    struct timespec used;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
-    return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
-}
-
 int main(int argc, char **argv) {
     static struct crew crew = {.ledger_fd = -1};
     if (argc > 1 && strcmp(argv[1], "--verify") == 0)
@@ -209,7 +235,8 @@ int main(int argc, char **argv) {
         err = start(&crew);
         if (err < 0)
             complain("worker", err);
-        mx_report_init(&crew.report, crew.loads, crew.plan.workers, used_cpu_s());
+        mx_report_init(&crew.report, crew.loads, crew.plan.workers, &crew.peer,
+                       used_cpu_s(CLOCK_PROCESS_CPUTIME_ID) - crew.peer_cpu_s);
         if (crew.plan.is_json)
             mx_report_print_json(&crew.report, stdout);
         else

@@ -47,6 +47,7 @@ static const struct row {
     {NULL, "pipeline",   FLAG,    AT(is_pipelined),        0, 0},
     {NULL, "bdat",       FLAG,    AT(is_bdat),             0, 0},
     {NULL, "no-verify",  FLAG,    AT(is_unverified),       0, 0},
+    {NULL, "spin",       FLAG,    AT(is_spinning),         0, 0},
     {NULL, "json",       FLAG,    AT(is_json),             0, 0},
     {NULL, "duration",   SECONDS, AT(duration_s),          0, MX_PLAN_SECONDS_MAX},
     {NULL, "ramp",       SECONDS, AT(ramp_s),              0, MX_PLAN_SECONDS_MAX},

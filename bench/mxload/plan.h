@@ -63,6 +63,7 @@ struct mx_plan {
     bool has_counter;         /* -c: progress even where there is no terminal */
     bool is_unique_recipient; /* -N */
     bool is_unverified;       /* --no-verify: no hash */
+    bool is_spinning;         /* --spin: workers do not sleep */
     bool is_json;
     bool is_verbose; /* -v: accepted, and without effect */
     bool is_ipv4_only, is_ipv6_only;

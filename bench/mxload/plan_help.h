@@ -31,6 +31,7 @@
     "  --ramp S            reach the rate (or the sessions) in S seconds\n"                        \
     "  --timeout S         for each reply (default 300)\n"                                         \
     "  --workers N         threads, one ring each (default 1)\n"                                   \
+    "  --spin              workers never sleep: latencies without the time to wake up\n"           \
     "  --sources N         connect from 127.0.0.1, 127.0.0.2, ... in turn\n"                       \
     "  --eml DIR           send the .eml files of a folder in turn\n"                              \
     "  --mbox FILE         send the messages of an mbox in turn (\">From \" is unquoted)\n"        \

@@ -13,16 +13,30 @@ static const struct {
 } verdicts[] = {
     {"generator-limited", "mxload hardly ever slept: take more --workers or CPUs"                },
     {"server-limited",    "the sessions nearly always waited for the server, mxload had time"    },
+    {"disk-limited",      "the sessions nearly always waited for the server, and that for a disk"},
     {"rate-limited",      "the rate was reached, and both sides had time left"                   },
     {"unclear",           "neither mxload, nor the server, nor a rate was the limit all the time"},
 };
 
-enum mx_verdict mx_report_judge(double slept_share, double waited_share, double rate) {
-    if (slept_share < 0.1)
-        return MX_VERDICT_GENERATOR;
-    if (waited_share >= 0.9)
+/* A reply that comes sooner is none that anybody has waited for: it is the way. */
+static const double way_ms = 0.3;
+
+/* Whom the server waits for, while everybody waits for it. */
+static enum mx_verdict judge_server(const struct mx_evidence *self) {
+    if (!self->server.is_known || self->server.busy >= 0.8)
         return MX_VERDICT_SERVER;
-    if (rate >= 0.98)
+    if (self->server.disk >= 0.5 * (1 - self->server.busy)) /* most of its time without work */
+        return MX_VERDICT_DISK;
+    /* it has time, and so has mxload: there are too few sessions, unless it is late on purpose */
+    return self->reply_ms < way_ms ? MX_VERDICT_NONE : MX_VERDICT_SERVER;
+}
+
+enum mx_verdict mx_report_judge(const struct mx_evidence *self) {
+    if (self->slept < 0.1)
+        return MX_VERDICT_GENERATOR;
+    if (self->waited >= 0.9)
+        return judge_server(self);
+    if (self->rate >= 0.98)
         return MX_VERDICT_RATE;
     return MX_VERDICT_NONE;
 }
@@ -39,11 +53,27 @@ static double ratio(double a, double b) {
     return b > 0 ? a / b : 0;
 }
 
+/* Which phase was waited for most, and what the mean reply took. */
+static void weigh_phases(struct mx_report *self) {
+    double sum_ns = 0, count = 0, most_ns = 0;
+    for (unsigned phase = 0; phase < MX_PHASE_MESSAGE; phase++) {
+        double phase_ns = (double)self->phases[phase].sum_ns;
+        sum_ns += phase_ns;
+        count += (double)self->phases[phase].count;
+        if (phase_ns > most_ns) {
+            most_ns = phase_ns;
+            self->longest = (enum mx_phase)phase;
+        }
+    }
+    self->longest_share = ratio(most_ns, sum_ns);
+    self->evidence.reply_ms = 1e-6 * ratio(sum_ns, count);
+}
+
 void mx_report_init(struct mx_report *self, struct mx_load *const *loads, uint32_t count,
-                    double cpu_s) {
+                    const struct mx_peer *peer, double cpu_s) {
     *self = (struct mx_report){.plan = loads[0]->plan, .shared = loads[0]->shared, .cpu_s = cpu_s};
     uint64_t first_ns = UINT64_MAX, last_ns = 0;
-    double wall = 0, slept = 0, waited = 0, sessions = 0;
+    double wall = 0, slept = 0, delayed = 0, waited = 0, sessions = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct mx_load *load = loads[i];
         add_counts(&self->counts, &load->counts);
@@ -55,19 +85,26 @@ void mx_report_init(struct mx_report *self, struct mx_load *const *loads, uint32
             last_ns = load->last_ns;
         uint64_t busy_ns = load->cpu_ns + load->delay_ns;
         wall += (double)load->wall_ns;
+        delayed += (double)load->delay_ns;
         slept += load->wall_ns > busy_ns ? (double)(load->wall_ns - busy_ns) : 0;
         waited += (double)load->waited_ns;
         sessions += (double)load->client_count * (double)load->wall_ns;
     }
     if (last_ns > first_ns)
         self->elapsed_s = 1e-9 * (double)(last_ns - first_ns);
-    self->slept_share = ratio(slept, wall);
-    self->waited_share = ratio(waited, sessions);
+    self->delayed_share = ratio(delayed, wall);
     self->messages_s = ratio((double)self->counts.accepted, self->elapsed_s);
     self->mb_s = ratio(1e-6 * (double)self->counts.octets, self->elapsed_s);
     self->cpu_us = ratio(1e6 * cpu_s, (double)self->counts.accepted);
-    self->verdict = mx_report_judge(self->slept_share, self->waited_share,
-                                    ratio(self->messages_s, self->plan->rate));
+    self->server_name = peer->name;
+    self->evidence = (struct mx_evidence){
+        .slept = ratio(slept, wall),
+        .waited = ratio(waited, sessions),
+        .rate = ratio(self->messages_s, self->plan->rate),
+        .server = mx_peer_usage(peer),
+    };
+    weigh_phases(self);
+    self->verdict = mx_report_judge(&self->evidence);
 }
 
 bool mx_report_is_good(const struct mx_report *self) {
@@ -118,6 +155,21 @@ static void print_codes(const struct mx_report *self, FILE *to, const char *quot
     }
 }
 
+static void print_evidence(const struct mx_report *self, FILE *to) {
+    const struct mx_evidence *evidence = &self->evidence;
+    const struct mx_peer_usage *server = &evidence->server;
+    fprintf(to, "generator    %.2f us CPU a message, slept %.1f %% of the time\n", self->cpu_us,
+            100 * evidence->slept);
+    fprintf(to, "sessions     waited for replies %.1f %% of the time, mostly %s (%.0f %%)\n",
+            100 * evidence->waited, phase_names[self->longest], 100 * self->longest_share);
+    if (server->is_known)
+        fprintf(to,
+                "server       %s: %.2f us CPU a message, busy %.1f %% (%.1f %% without a CPU), "
+                "waited for a disk %.1f %% of the time\n",
+                self->server_name, ratio(1e6 * server->cpu_s, (double)self->counts.accepted),
+                100 * server->busy, 100 * server->delayed, 100 * server->disk);
+}
+
 void mx_report_print(const struct mx_report *self, FILE *to) {
     const struct mx_counts *counts = &self->counts;
     uint64_t bad = counts->refused_4xx + counts->refused_5xx + counts->unknown;
@@ -137,9 +189,7 @@ void mx_report_print(const struct mx_report *self, FILE *to) {
     fputs("\n", to);
     fprintf(to, "rate         %.0f messages/s, %.1f MB/s in %.3f s\n", self->messages_s, self->mb_s,
             self->elapsed_s);
-    fprintf(to, "generator    %.2f us CPU a message, slept %.1f %% of the time\n", self->cpu_us,
-            100 * self->slept_share);
-    fprintf(to, "sessions     waited for replies %.1f %% of the time\n", 100 * self->waited_share);
+    print_evidence(self, to);
     print_phases(self, to);
     if (self->shared->has_reason)
         fprintf(to, "\nended early: %s (-A goes on)\n", self->shared->reason);
@@ -183,6 +233,23 @@ static void print_json_phases(const struct mx_report *self, FILE *to) {
     }
 }
 
+/* Behind the phases. */
+static void print_json_server(const struct mx_report *self, FILE *to) {
+    const struct mx_peer_usage *server = &self->evidence.server;
+    fputs("},\"server\":", to);
+    if (!server->is_known) {
+        fputs("null", to);
+        return;
+    }
+    fputs("{\"name\":", to);
+    print_string(to, self->server_name);
+    fprintf(to,
+            ",\"processes\":%u,\"cpu_us_message\":%.3f,\"busy_share\":%.4f,"
+            "\"delayed_share\":%.4f,\"disk_share\":%.4f}",
+            server->processes, ratio(1e6 * server->cpu_s, (double)self->counts.accepted),
+            server->busy, server->delayed, server->disk);
+}
+
 void mx_report_print_json(const struct mx_report *self, FILE *to) {
     const struct mx_counts *counts = &self->counts;
     fprintf(to, "{\"run\":\"%s\",\"target\":", self->plan->run);
@@ -203,11 +270,12 @@ void mx_report_print_json(const struct mx_report *self, FILE *to) {
     print_codes(self, to, "\"", ",");
     fprintf(to,
             "},\"elapsed_s\":%.6f,\"messages_s\":%.1f,\"mb_s\":%.3f,\"cpu_us_message\":%.3f,"
-            "\"slept_share\":%.4f,\"waited_share\":%.4f,\"phases\":{",
-            self->elapsed_s, self->messages_s, self->mb_s, self->cpu_us, self->slept_share,
-            self->waited_share);
+            "\"slept_share\":%.4f,\"delayed_share\":%.4f,\"waited_share\":%.4f,\"phases\":{",
+            self->elapsed_s, self->messages_s, self->mb_s, self->cpu_us, self->evidence.slept,
+            self->delayed_share, self->evidence.waited);
     print_json_phases(self, to);
-    fprintf(to, "},\"interrupted\":%s,\"ended_early\":",
+    print_json_server(self, to);
+    fprintf(to, ",\"interrupted\":%s,\"ended_early\":",
             self->shared->is_interrupted ? "true" : "false");
     if (self->shared->has_reason)
         print_string(to, self->shared->reason);

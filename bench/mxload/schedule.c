@@ -17,7 +17,7 @@ static uint64_t next_seq(const struct mx_load *self) {
 }
 
 static uint64_t due_ns(const struct mx_load *self) {
-    return self->clock_ns + (uint64_t)(1e9 * due_s(self->plan, (double)next_seq(self)));
+    return self->schedule_ns + (uint64_t)(1e9 * due_s(self->plan, (double)next_seq(self)));
 }
 
 uint64_t mx_schedule_due_ns(const struct mx_load *self) {
@@ -38,7 +38,7 @@ void mx_schedule_ready(struct mx_load *self) {
     if (self->has_clock || (self->unready_count > 0 && --self->unready_count > 0))
         return;
     self->has_clock = true;
-    self->clock_ns = self->now_ns;
+    self->schedule_ns = self->now_ns;
 }
 
 enum mx_next mx_schedule_take(struct mx_load *self, struct mx_client *client) {

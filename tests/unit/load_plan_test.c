@@ -119,17 +119,34 @@ Test(load_plan, drawn_numbers_cover_the_range) {
 Test(load_plan, the_verdict) {
     static const struct {
         const char *name;
-        double slept, waited, rate;
+        struct mx_evidence evidence;
         enum mx_verdict verdict;
     } rows[] = {
-        {"busy",                   0.02, 0.99, 0,    MX_VERDICT_GENERATOR},
-        {"busy at the rate",       0.09, 0.2,  1,    MX_VERDICT_GENERATOR},
-        {"waiting",                0.5,  0.97, 0,    MX_VERDICT_SERVER   },
-        {"waiting below the rate", 0.5,  0.97, 0.6,  MX_VERDICT_SERVER   },
-        {"at the rate",            0.8,  0.3,  0.99, MX_VERDICT_RATE     },
-        {"pauses",                 0.8,  0.3,  0,    MX_VERDICT_NONE     },
+        {"busy",                     {.slept = 0.02, .waited = 0.99},                          MX_VERDICT_GENERATOR},
+        {"busy at the rate",         {.slept = 0.09, .waited = 0.2, .rate = 1},                MX_VERDICT_GENERATOR},
+        {"waiting",                  {.slept = 0.5, .waited = 0.97},                           MX_VERDICT_SERVER   },
+        {"waiting below the rate",   {.slept = 0.5, .waited = 0.97, .rate = 0.6},              MX_VERDICT_SERVER   },
+        {"at the rate",              {.slept = 0.8, .waited = 0.3, .rate = 0.99},              MX_VERDICT_RATE     },
+        {"pauses",                   {.slept = 0.8, .waited = 0.3},                            MX_VERDICT_NONE     },
+        {"server without a CPU",
+         {.slept = 0.8, .waited = 0.95, .reply_ms = 2, .server = {true, 1, 1, 0.9, 0, 0.9}},
+         MX_VERDICT_SERVER                                                                                         },
+        {"server and its disk",
+         {.slept = 0.8, .waited = 0.95, .reply_ms = 2, .server = {true, 1, 1, 0.3, 0, 0.9}},
+         MX_VERDICT_DISK                                                                                           },
+        {"most of the rest",
+         {.slept = 0.8, .waited = 0.95, .reply_ms = 2, .server = {true, 1, 1, 0.5, 0, 0.3}},
+         MX_VERDICT_DISK                                                                                           },
+        {"server that is late",
+         {.slept = 0.8, .waited = 0.95, .reply_ms = 2, .server = {true, 1, 1, 0.3, 0, 0.1}},
+         MX_VERDICT_SERVER                                                                                         },
+        {"too few sessions",
+         {.slept = 0.8, .waited = 0.95, .reply_ms = 0.1, .server = {true, 1, 1, 0.3, 0, 0.1}},
+         MX_VERDICT_NONE                                                                                           },
+        {"a disk, but nobody waits",
+         {.slept = 0.8, .waited = 0.3, .reply_ms = 2, .server = {true, 1, 1, 0.3, 0, 0.9}},
+         MX_VERDICT_NONE                                                                                           },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        cr_expect_eq(mx_report_judge(rows[i].slept, rows[i].waited, rows[i].rate), rows[i].verdict,
-                     "%s", rows[i].name);
+        cr_expect_eq(mx_report_judge(&rows[i].evidence), rows[i].verdict, "%s", rows[i].name);
 }
