@@ -52,4 +52,27 @@ def test_usage_of_the_faulty_server():
                              stderr=subprocess.DEVNULL, check=False).returncode, 71, "no file")
 
 
+def test_a_baseline_that_is_off_fails():
+    def instructions(*arguments):
+        return subprocess.run([f"{SOURCE}/bench/instructions", BUILD, "--baseline", path,
+                               *arguments], capture_output=True, text=True, timeout=200,
+                              check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/baseline"
+        result = instructions()
+        equal(result.returncode, 77, result.stderr)
+        if "valgrind is not installed" in result.stderr:
+            return
+        equal(instructions("--update").returncode, 0, "update")
+        with open(path, encoding="utf-8") as file:
+            (key, cases), = json.load(file).items()
+        case = sorted(cases)[0]
+        for factor in (1.06, 0.94):
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump({key: {**cases, case: int(cases[case] * factor)}}, file)
+            result = instructions()
+            equal(result.returncode, 1, result.stdout)
+            assert "1 cases are not within" in result.stdout and "--update" in result.stdout, result
+
+
 run(globals())
