@@ -29,6 +29,7 @@ class Load:
     recipients: int = 1
     rate: int = 0
     messages: int = 0  # at most, 0 = as many as fit into the time
+    window: int = 0  # octets of mxload's socket buffers, 0 = the kernel's
 
     @property
     def title(self):
@@ -90,6 +91,8 @@ class Tools:
             command += ["--duration", f"{seconds:g}"]
         if load.rate:
             command += ["--rate", str(load.rate)]
+        if load.window:
+            command += ["-T", str(load.window)]
         if load.recipients > 1:
             command.append("-N")
         if load.reuse:

@@ -12,6 +12,7 @@ KIB = 1024
 BASE = Load("mxload", KIB, sessions=20)
 EACH_CONNECTION = 40  # messages, where there are many connections
 MANY = 1000
+WINDOW = 256 * KIB  # so that what is under way does not grow with the size
 # name -> (what x is, the points, the shape that is asked for)
 AXES = {
     "connections": ("connections", (1, 10, 100, 1000, 10000), "flat"),
@@ -27,7 +28,7 @@ def load_at(axis, x):
         return replace(BASE, sessions=x, messages=x * EACH_CONNECTION * is_counted), is_counted
     if axis == "recipients":
         return replace(BASE, recipients=x), False
-    return replace(BASE, size=x * KIB, sessions=8), False
+    return replace(BASE, size=x * KIB, sessions=8, window=WINDOW), False
 
 
 class Scaling:
@@ -68,6 +69,8 @@ class Scaling:
             for x in AXES[axis][1]:
                 if self.is_over() or x > self.options.most:
                     break
+                if axis == "connections" and x < workers:
+                    continue  # some of them would have nothing to do
                 self.say(f"round {number + 1}, {workers} workers, {axis} {x}")
                 try:
                     self.point(servers, number, workers, axis, x)

@@ -10,7 +10,7 @@ def header(result):
     lines = [f"{machine['cpu']}, {machine['cpus']} CPUs, Linux {machine['kernel']}, "
              f"{machine['filesystem']}, {machine['date']}",
              f"command: {result['command']}",
-             f"{result['rounds_done']} whole rounds, runs of {result['seconds']:g} s"]
+             f"whole rounds: {result['rounds_done']}, runs of {result['seconds']:g} s"]
     if result.get("cut"):
         lines.append(f"cut: {result['cut']}")
     if result.get("interrupted"):
