@@ -100,6 +100,12 @@ def test_a_refusal_is_a_failure_with_its_reply():
             raise AssertionError("no failure")
 
 
+def test_a_time_in_which_nobody_connects_is_too_short():
+    with sink("--workers", "1") as server:
+        result = TOOLS.run(Load("mxload", 100, sessions=500), server.port, 0.0011)
+        assert result["messages"] >= 1, result
+
+
 class Forgetful(peers.Command):
     """It says that it keeps what it takes."""
 

@@ -31,7 +31,8 @@ def test_a_small_run():
         fails(done, 0)
         result = result_of(folder)
         wanted = {(axis, x, workers, number) for number in (0, 1) for workers in (1, 2)
-                  for axis in ("connections", "recipients") for x in (1, 10, 100)}
+                  for axis in ("connections", "recipients") for x in (1, 10, 100)
+                  if axis != "connections" or x >= workers}
         equal({(row["axis"], row["x"], row["workers"], row["round"]) for row in result["runs"]},
               wanted, "points")
         equal((len(result["runs"]), result["failures"]), (len(wanted), []), "runs")
