@@ -109,7 +109,8 @@ static const uint8_t worker_ops[] = {
     IORING_OP_CLOSE,  IORING_OP_MSG_RING, IORING_OP_URING_CMD,
 };
 static const uint8_t client_ops[] = {
-    IORING_OP_CONNECT, IORING_OP_RECV, IORING_OP_SEND, IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE,
+    IORING_OP_CONNECT, IORING_OP_RECV,         IORING_OP_SEND,
+    IORING_OP_SEND_ZC, IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE,
 };
 
 static int restrict_ring(struct mx_ring *self) {
@@ -289,6 +290,16 @@ void mx_ring_send(struct mx_ring *self, int fd, const char *ptr, uint32_t len, u
     sqe->addr = (uint64_t)(uintptr_t)ptr;
     sqe->len = len;
     sqe->msg_flags = MSG_WAITALL | MSG_NOSIGNAL;
+}
+
+void mx_ring_send_zc(struct mx_ring *self, int fd, const char *ptr, uint32_t len,
+                     uint64_t user_data) {
+    assert(self->features & MX_RING_CLIENT);
+    struct io_uring_sqe *sqe = take_fd_sqe(self, IORING_OP_SEND_ZC, fd, user_data);
+    sqe->addr = (uint64_t)(uintptr_t)ptr;
+    sqe->len = len;
+    sqe->msg_flags = MSG_WAITALL | MSG_NOSIGNAL;
+    sqe->ioprio = MX_SEND_ZC_REPORT;
 }
 
 void mx_ring_cancel(struct mx_ring *self, uint64_t target, uint64_t user_data) {

@@ -82,7 +82,7 @@ MX_MUST_CHECK int mx_ring_init(struct mx_ring *self, uint32_t features, unsigned
                                unsigned cq_entries);
 
 /* Restrict the ring to those operations below that a worker uses (with MX_RING_CLIENT: connect,
- * recv, send, cancel and close), and enable it for the calling thread. */
+ * recv, send with and without a copy, cancel and close), and enable it for the calling thread. */
 MX_MUST_CHECK int mx_ring_start(struct mx_ring *self);
 
 /* A ring in plain memory for a simulated io. Free with mx_ring_memory_free. */
@@ -101,6 +101,12 @@ void mx_ring_connect(struct mx_ring *self, int fd, const struct sockaddr *addr, 
                      uint64_t user_data);
 void mx_ring_recv(struct mx_ring *self, int fd, uint16_t buffer_group, uint64_t user_data);
 void mx_ring_send(struct mx_ring *self, int fd, const char *ptr, uint32_t len, uint64_t user_data);
+/* The same without a copy, when the kernel can. Completes once, or twice: then the first completion
+ * has IORING_CQE_F_MORE, the second IORING_CQE_F_NOTIF, and the buffer is lent until the second
+ * one, whose result says whether the octets were copied all the same (MX_NOTIF_COPIED). A ring with
+ * MX_RING_CLIENT only. */
+void mx_ring_send_zc(struct mx_ring *self, int fd, const char *ptr, uint32_t len,
+                     uint64_t user_data);
 /* Completes only when it finds nothing to cancel. */
 void mx_ring_cancel(struct mx_ring *self, uint64_t target, uint64_t user_data);
 /* Completes only when it fails. */

@@ -88,9 +88,23 @@ void mx_load_open(struct mx_load *self, struct mx_client *client) {
                     self->plan->address_len, data_of(self, client, OP_CONNECT));
 }
 
+/* Only what stays as it is for ever: the kernel may send it again when the session is long gone. */
+static bool is_zerocopy(const struct mx_load *self, const struct mx_client *client,
+                        struct mx_span part) {
+    return self->has_zerocopy && part.len > MX_MAIL_INLINE &&
+           mx_mail_is_constant(self->kit, &client->id, part);
+}
+
 static void send_next(struct mx_load *self, struct mx_client *client) {
     struct mx_span part = client->parts[client->part_next];
     client->has_send = true;
+    client->is_zerocopy = is_zerocopy(self, client, part);
+    if (client->is_zerocopy) {
+        self->zerocopies.sent++;
+        mx_ring_send_zc(&self->ring, client->fd, part.ptr, (uint32_t)part.len,
+                        data_of(self, client, OP_SEND));
+        return;
+    }
     mx_ring_send(&self->ring, client->fd, part.ptr, (uint32_t)part.len,
                  data_of(self, client, OP_SEND));
     if (client->part_next + 1 == client->part_count && part.len <= SEND_AT_ONCE)
@@ -173,11 +187,42 @@ static void on_recv(struct mx_load *self, struct mx_client *client,
         mx_client_lost(self, client, cqe->res);
 }
 
+/* The kernel does not look at a body any more. It says whether that had a point: on a loopback
+ * device, say, it copies what nobody asked it to copy. */
+static void on_notice(struct mx_load *self, const struct io_uring_cqe *cqe) {
+    struct mx_zerocopies *counts = &self->zerocopies;
+    counts->noticed++;
+    counts->copied += ((uint32_t)cqe->res & MX_NOTIF_COPIED) != 0;
+    if (self->plan->zerocopy == MX_ZEROCOPY_AUTO && counts->noticed == MX_LOAD_ZEROCOPY_TRIAL &&
+        2 * counts->copied > counts->noticed)
+        self->has_zerocopy = false;
+}
+
+/* The first completion of a body without a copy. */
+static void on_zerocopy(struct mx_load *self, const struct io_uring_cqe *cqe) {
+    if (cqe->flags & IORING_CQE_F_MORE)
+        self->zerocopies.octets += cqe->res > 0 ? (uint64_t)cqe->res : 0;
+    else
+        self->zerocopies.failed++; /* no second completion comes */
+}
+
 static void on_send(struct mx_load *self, struct mx_client *client,
                     const struct io_uring_cqe *cqe) {
+    if (cqe->flags & IORING_CQE_F_NOTIF) {
+        on_notice(self, cqe); /* of a message that may be over, in a session that may be another */
+        return;
+    }
     client->has_send = false;
+    bool has_failed = client->is_zerocopy && (cqe->res == -EINVAL || cqe->res == -EOPNOTSUPP);
+    if (client->is_zerocopy)
+        on_zerocopy(self, cqe);
     if (client->stage == MX_STAGE_CLOSING)
         return;
+    if (has_failed) { /* Linux 6.1, or a socket that cannot */
+        self->has_zerocopy = false;
+        send_next(self, client); /* the same, with a copy */
+        return;
+    }
     /* An error here is one of the connection: its reader hears what the server still said. */
     if (cqe->res < 0 || ++client->part_next == client->part_count)
         return;
@@ -334,6 +379,8 @@ int mx_load_new_buffers(struct mx_load *self) {
 
 int mx_load_attach(struct mx_load *self, uint32_t features) {
     uint64_t wanted = 8 * (uint64_t)self->client_count;
+    self->has_zerocopy =
+        self->plan->zerocopy != MX_ZEROCOPY_OFF && (features & MX_RING_SEND_ZC) != 0;
     int err = mx_ring_init(&self->ring, (features & ~(uint32_t)MX_RING_DIRECT) | MX_RING_CLIENT, 0,
                            power_of_two(wanted, CQ_ENTRIES_MIN, CQ_ENTRIES_MAX));
     return err == 0 ? mx_load_new_buffers(self) : err;

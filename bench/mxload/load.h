@@ -56,7 +56,9 @@ enum {
     MX_CLIENT_RETRY_TIMES = 8,
     MX_CLIENT_QUIT_MS = 2000, /* nothing depends on the reply to it */
     MX_CLIENT_LINGER_MS = 500,
-    MX_LOAD_SLEEP_MAX_MS = 100, /* Ctrl-C is heard after this */
+    MX_LOAD_SLEEP_MAX_MS = 100,  /* Ctrl-C is heard after this */
+    MX_LOAD_ZEROCOPY_TRIAL = 16, /* so many decide what --zerocopy auto does */
+    MX_LOAD_NOTICE_MS = 2000,    /* a body that is not given back by then never will be */
 };
 
 struct mx_client {
@@ -64,6 +66,7 @@ struct mx_client {
     enum mx_stage stage;
     bool has_message, has_recv, has_send, has_connect; /* the last three: in the kernel */
     bool is_idle_listed, is_helo;
+    bool is_zerocopy; /* the send in the kernel */
     uint8_t part_count, part_next;
     uint32_t answers;     /* replies that are still to come */
     uint32_t rcpts_taken; /* of this message */
@@ -88,6 +91,14 @@ struct mx_counts {
     uint64_t octets; /* of accepted messages */
     uint64_t connections, connections_failed, connections_lost;
     uint64_t codes[600]; /* every reply from 400 on */
+};
+
+/* Bodies that were sent without a copy. */
+struct mx_zerocopies {
+    uint64_t sent, octets;
+    uint64_t noticed; /* the kernel has given them back; */
+    uint64_t copied;  /* but had made a copy */
+    uint64_t failed;  /* it cannot: sent again with a copy */
 };
 
 /* What all workers and the main thread share. */
@@ -133,6 +144,9 @@ struct mx_load {
     uint64_t wall_ns, cpu_ns, delay_ns; /* of the thread, until the last message was answered */
     bool has_usage;
     struct mx_counts counts;
+    struct mx_zerocopies zerocopies;
+    bool has_zerocopy;       /* they are sent without a copy, for now */
+    uint64_t notices_end_ms; /* so long it waits for the last ones; 0: it does not yet */
     struct mx_histogram phases[MX_PHASE_COUNT];
     int error; /* of the thread; 0 or -errno */
     /* For the progress line. */
@@ -169,6 +183,10 @@ void mx_load_publish(struct mx_load *self);
 
 /* Connect. The stage is CONNECT, or CLOSING when it failed at once. */
 void mx_load_open(struct mx_load *self, struct mx_client *client);
+/* Bodies that the kernel has not given back yet. */
+static inline uint64_t mx_load_lent(const struct mx_load *self) {
+    return self->zerocopies.sent - self->zerocopies.failed - self->zerocopies.noticed;
+}
 /* Send the parts that are set, one behind the other. */
 void mx_load_send(struct mx_load *self, struct mx_client *client);
 /* Take back from the kernel what it has; mx_client_closed is called when it is done. */

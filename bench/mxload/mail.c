@@ -345,3 +345,10 @@ unsigned mx_mail_message(const struct mx_mail_kit *self, struct mx_mail_draft *d
     parts[count++] = (struct mx_span){begin, (size_t)(end - begin)};
     return count;
 }
+
+bool mx_mail_is_constant(const struct mx_mail_kit *self, const struct mx_mail_id *id,
+                         struct mx_span part) {
+    const char *constant =
+        self->emls != NULL ? self->emls[id->seq % self->eml_count].text.ptr : self->filler;
+    return part.ptr == constant;
+}

@@ -68,6 +68,10 @@ static inline void mx_mail_draft_init(struct mx_mail_draft *self, char *memory) 
     self->built_at = MX_MAIL_NOT_BUILT;
 }
 
+/* Whether a part of a message is memory that all sessions share and nobody ever writes to again. */
+bool mx_mail_is_constant(const struct mx_mail_kit *self, const struct mx_mail_id *id,
+                         struct mx_span part);
+
 /* RCPT TO of recipient number index. */
 struct mx_span mx_mail_rcpt(const struct mx_mail_kit *self, struct mx_mail_draft *draft,
                             const struct mx_mail_id *id, uint32_t index);

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum kind { FLAG, COUNT, SIZES, SECONDS, RATE, TEXT, REFUSED, HELP };
+enum kind { FLAG, COUNT, SIZES, SECONDS, RATE, TEXT, ZEROCOPY, REFUSED, HELP };
 
 /* clang-format off */
 static const struct row {
@@ -64,7 +64,7 @@ static const struct row {
     {NULL, "tls",        REFUSED, 0,                       0, 0},
     {NULL, "starttls",   REFUSED, 0,                       0, 0},
     {NULL, "auth",       REFUSED, 0,                       1, 0},
-    {NULL, "zerocopy",   REFUSED, 0,                       1, 0},
+    {NULL, "zerocopy",   ZEROCOPY,AT(zerocopy),            0, 0},
 #undef AT
 };
 /* clang-format on */
@@ -167,6 +167,18 @@ static int set_count(const struct row *row, const char *value, void *field) {
     return 0;
 }
 
+const char *const mx_plan_zerocopy_names[MX_ZEROCOPY_COUNT] = {"auto", "on", "off"};
+
+static int set_zerocopy(const struct row *row, const char *value, enum mx_zerocopy *field) {
+    for (int i = 0; i < MX_ZEROCOPY_COUNT; i++) {
+        if (strcmp(value, mx_plan_zerocopy_names[i]) == 0) {
+            *field = (enum mx_zerocopy)i;
+            return 0;
+        }
+    }
+    return refuse(row, value, "auto, on or off");
+}
+
 static int set(struct mx_plan *self, const struct row *row, const char *value) {
     void *field = (char *)self + row->offset;
     switch (row->kind) {
@@ -182,6 +194,8 @@ static int set(struct mx_plan *self, const struct row *row, const char *value) {
         return set_seconds(row, value, field);
     case TEXT:
         return set_text(row, value, field);
+    case ZEROCOPY:
+        return set_zerocopy(row, value, field);
     case REFUSED:
         return refuse(row, NULL, "not supported by mxload yet");
     case HELP:

@@ -30,6 +30,14 @@ struct mx_range {
     uint64_t min, max;
 };
 
+/* Whether large bodies are sent without a copy. */
+enum mx_zerocopy {
+    MX_ZEROCOPY_AUTO, /* until the kernel says that it copies all the same */
+    MX_ZEROCOPY_ON,
+    MX_ZEROCOPY_OFF,
+    MX_ZEROCOPY_COUNT,
+};
+
 struct mx_plan {
     struct sockaddr_storage address; /* of the server */
     socklen_t address_len;
@@ -56,6 +64,7 @@ struct mx_plan {
     uint32_t connect_tries; /* 1..MX_PLAN_TRIES_MAX; only when the server refuses or resets */
     uint32_t window;        /* octets of a socket's buffers; 0: the kernel's choice */
     uint32_t sources;       /* 127.0.0.1, .2, ... as our addresses; 0: the kernel's choice */
+    enum mx_zerocopy zerocopy;
     char run[MX_PLAN_RUN_LEN + 1];
     bool is_lmtp, is_pipelined, is_bdat;
     bool keeps_open;          /* -d: the next message goes over the same connection */
@@ -72,6 +81,9 @@ struct mx_plan {
 /* Fill the plan from the command line. 1: help was asked for and printed, 0, or MX_ECONFIG: what is
  * wrong was said on stderr. */
 MX_MUST_CHECK int mx_plan_init(struct mx_plan *self, int argc, char **argv);
+
+/* auto, on, off */
+extern const char *const mx_plan_zerocopy_names[MX_ZEROCOPY_COUNT];
 
 /* A pseudo-random number in range, from *state (splitmix64). */
 uint64_t mx_plan_draw(struct mx_range range, uint64_t *state);

@@ -36,6 +36,7 @@
     "  --eml DIR           send the .eml files of a folder in turn\n"                              \
     "  --mbox FILE         send the messages of an mbox in turn (\">From \" is unquoted)\n"        \
     "  --seed N            of sizes, recipients and waits\n"                                       \
+    "  --zerocopy MODE     auto, on, off: bodies above 32 KB without a copy (default auto)\n"      \
     "  --no-verify         no hash in the messages\n"                                              \
     "  --ledger FILE       one line for each message: run, sequence, fate, reply\n"                \
     "  --json              the result as one JSON object\n"                                        \

@@ -41,13 +41,15 @@ enum mx_verdict mx_report_judge(const struct mx_evidence *self) {
     return MX_VERDICT_NONE;
 }
 
-static void add_counts(struct mx_counts *to, const struct mx_counts *from) {
-    uint64_t *a = (uint64_t *)to;
-    const uint64_t *b = (const uint64_t *)from;
-    for (size_t i = 0; i < sizeof *to / sizeof *a; i++)
+/* Sums of structs that are counters and nothing else. */
+static void add(void *to, const void *from, size_t octets) {
+    uint64_t *a = to;
+    const uint64_t *b = from;
+    for (size_t i = 0; i < octets / sizeof *a; i++)
         a[i] += b[i];
 }
 _Static_assert(sizeof(struct mx_counts) % sizeof(uint64_t) == 0, "counters and nothing else");
+_Static_assert(sizeof(struct mx_zerocopies) == 5 * sizeof(uint64_t), "counters and nothing else");
 
 static double ratio(double a, double b) {
     return b > 0 ? a / b : 0;
@@ -72,11 +74,14 @@ static void weigh_phases(struct mx_report *self) {
 void mx_report_init(struct mx_report *self, struct mx_load *const *loads, uint32_t count,
                     const struct mx_peer *peer, double cpu_s) {
     *self = (struct mx_report){.plan = loads[0]->plan, .shared = loads[0]->shared, .cpu_s = cpu_s};
+    self->has_zerocopy = true;
     uint64_t first_ns = UINT64_MAX, last_ns = 0;
     double wall = 0, slept = 0, delayed = 0, waited = 0, sessions = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct mx_load *load = loads[i];
-        add_counts(&self->counts, &load->counts);
+        add(&self->counts, &load->counts, sizeof self->counts);
+        add(&self->zerocopies, &load->zerocopies, sizeof self->zerocopies);
+        self->has_zerocopy &= load->has_zerocopy;
         for (unsigned phase = 0; phase < MX_PHASE_COUNT; phase++)
             mx_histogram_merge(&self->phases[phase], &load->phases[phase]);
         if (load->first_ns > 0 && load->first_ns < first_ns)
@@ -170,6 +175,19 @@ static void print_evidence(const struct mx_report *self, FILE *to) {
                 100 * server->busy, 100 * server->delayed, 100 * server->disk);
 }
 
+static void print_zerocopies(const struct mx_report *self, FILE *to) {
+    const struct mx_zerocopies *counts = &self->zerocopies;
+    if (counts->sent == 0)
+        return;
+    fprintf(to,
+            "zero copy    %llu bodies, %.1f MB; %llu of them the kernel copied all the same%s\n",
+            LLU(counts->sent), 1e-6 * (double)counts->octets, LLU(counts->copied),
+            self->has_zerocopy ? "" : ": off since then");
+    if (counts->failed > 0)
+        fprintf(to, "             %llu could not be sent so, and were sent with a copy\n",
+                LLU(counts->failed));
+}
+
 void mx_report_print(const struct mx_report *self, FILE *to) {
     const struct mx_counts *counts = &self->counts;
     uint64_t bad = counts->refused_4xx + counts->refused_5xx + counts->unknown;
@@ -190,6 +208,7 @@ void mx_report_print(const struct mx_report *self, FILE *to) {
     fprintf(to, "rate         %.0f messages/s, %.1f MB/s in %.3f s\n", self->messages_s, self->mb_s,
             self->elapsed_s);
     print_evidence(self, to);
+    print_zerocopies(self, to);
     print_phases(self, to);
     if (self->shared->has_reason)
         fprintf(to, "\nended early: %s (-A goes on)\n", self->shared->reason);
@@ -275,6 +294,12 @@ void mx_report_print_json(const struct mx_report *self, FILE *to) {
             self->delayed_share, self->evidence.waited);
     print_json_phases(self, to);
     print_json_server(self, to);
+    fprintf(to,
+            ",\"zerocopy\":{\"mode\":\"%s\",\"is_on\":%s,\"sent\":%llu,\"octets\":%llu,"
+            "\"noticed\":%llu,\"copied\":%llu,\"failed\":%llu}",
+            mx_plan_zerocopy_names[self->plan->zerocopy], self->has_zerocopy ? "true" : "false",
+            LLU(self->zerocopies.sent), LLU(self->zerocopies.octets), LLU(self->zerocopies.noticed),
+            LLU(self->zerocopies.copied), LLU(self->zerocopies.failed));
     fprintf(to, ",\"interrupted\":%s,\"ended_early\":",
             self->shared->is_interrupted ? "true" : "false");
     if (self->shared->has_reason)

@@ -27,6 +27,8 @@ struct mx_report {
     const struct mx_plan *plan;
     const struct mx_shared *shared;
     struct mx_counts counts;
+    struct mx_zerocopies zerocopies;
+    bool has_zerocopy; /* all workers still send so */
     struct mx_histogram phases[MX_PHASE_COUNT];
     double elapsed_s;      /* first message begun to last one answered */
     double cpu_s;          /* of the process, its start included */

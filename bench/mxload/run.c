@@ -57,6 +57,15 @@ static bool is_answered(const struct mx_load *self) {
            counts->accepted + counts->refused_4xx + counts->refused_5xx + counts->unknown;
 }
 
+/* When all sessions are gone: the kernel gives back what it was lent, or the time is up. */
+static bool waits_for_notices(struct mx_load *self) {
+    if (mx_load_lent(self) == 0)
+        return false;
+    if (self->notices_end_ms == 0)
+        self->notices_end_ms = self->now_ms + MX_LOAD_NOTICE_MS;
+    return self->now_ms < self->notices_end_ms;
+}
+
 int mx_load_run(struct mx_load *self) {
     pin(self->index);
     self->delay_before_ns = delay_ns();
@@ -65,7 +74,7 @@ int mx_load_run(struct mx_load *self) {
     if (self->error == 0)
         mx_load_begin(self);
     const atomic_bool *is_interrupted = &self->shared->is_interrupted;
-    while (self->error == 0 && self->live_count > 0 &&
+    while (self->error == 0 && (self->live_count > 0 || waits_for_notices(self)) &&
            !atomic_load_explicit(is_interrupted, memory_order_relaxed)) {
         self->error = mx_load_turn(self);
         if (self->was_over && !self->has_usage && is_answered(self))

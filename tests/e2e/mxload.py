@@ -1,4 +1,5 @@
 """mxload against mxring sink and against servers that misbehave: what it counts is what they saw."""
+import itertools
 import json
 import os
 import re
@@ -93,6 +94,32 @@ def test_bdat():
 def test_sizes():
     check(["-s", 4, "-d", "-l", "0-200K", "--seed", 7], 400)
     check(["-s", 3, "-d", "-l", "8M", "--pipeline"], 20)
+
+
+def test_without_a_copy():
+    """Whatever the kernel makes of it: every octet arrives, and everything lent comes back."""
+    for how in ([], ["--pipeline"], ["--bdat"]):
+        result, _ = check(["-s", 4, "-d", "-l", "300K", "--zerocopy", "on", *how], 40)
+        counts = result["zerocopy"]
+        if counts["sent"] == counts["failed"]:
+            return  # Linux 6.1 cannot
+        equal((counts["sent"], counts["noticed"]), (40, 40), f"{how}: {counts}")
+        # the filler; the line with the number is sent with a copy
+        assert 40 * 300 * 1024 - 40 * 100 <= counts["octets"] <= 40 * 300 * 1024, counts
+        equal(check(["-s", 4, "-d", "-l", "300K", "--zerocopy", "off", *how], 10)[0]["zerocopy"],
+              {"mode": "off", "is_on": False, "sent": 0, "octets": 0, "noticed": 0, "copied": 0,
+               "failed": 0}, "off")
+    equal(check(["-d", "-l", "32K", "--zerocopy", "on"], 10)[0]["zerocopy"]["sent"], 0, "small")
+    counts = check(["-s", 1, "-d", "-l", "300K"], 100)[0]["zerocopy"]
+    equal(counts["mode"], "auto", "default")
+    # the one that decided, and that which was under way
+    assert counts["is_on"] or 16 <= counts["sent"] <= 18, counts
+    with tempfile.TemporaryDirectory() as folder, Receiver(polite) as server:
+        with open(f"{folder}/a", "wb") as file:
+            file.write(b"A: b\n\n" + b".dots\n" * 20000)
+        result = mxload("-m", 8, "-s", 2, "-d", "-F", f"{folder}/a", "--zerocopy", "on",
+                        server.address)
+        check_proof(server.messages, result["run"], 8)
 
 
 def test_workers_and_sources():
@@ -385,6 +412,71 @@ def test_duration_and_interrupt():
             accepted = int(re.search(r"messages +(\d+) accepted", output)[1])
             equal(sum(fate == "250" for fate, _ in ledger(file.name).values()), accepted, "ledger")
         server.stop()
+
+
+def interrupted(*arguments, wait=0.5, number=signal.SIGINT):
+    """The JSON of a run that would last for ever; it ends by itself after the signal."""
+    with subprocess.Popen([MXLOAD, "--json", *arguments], stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.DEVNULL) as process:
+        time.sleep(wait)
+        equal(process.poll(), None, "it runs")
+        process.send_signal(number)
+        result = json.loads(process.communicate(timeout=SLOW)[0])
+    equal(process.returncode, 1, "status")
+    equal(result["interrupted"], True, "interrupted")
+    started, *ends = (result["messages"][name] for name in
+                      ("started", "accepted", "refused_4xx", "refused_5xx", "unknown"))
+    equal(started, sum(ends), "each message has an end")
+    return result
+
+
+def test_interrupted_whatever_it_does():
+    """Ctrl-C prints what was measured so far, however the server behaves."""
+    def silent(_, peer, lines):
+        lines.read()
+
+    def stuck(_, peer, lines):
+        peer.sendall(b"220 x\r\n")
+        for line in lines:
+            peer.sendall(b"354 go\r\n" if line[:4] == b"DATA" else b"250 ok\r\n")
+            if line[:4] == b"DATA":
+                time.sleep(2 * SLOW)  # the message is not read
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with Receiver(silent) as server:
+            equal(interrupted("-s", "3", "-m", "9", server.address, number=number)
+                  ["messages"]["unknown"], 3, "no banner")
+    with Receiver(stuck) as server:
+        result = interrupted("-s", "2", "-m", "9", "-l", "50M", "-d", server.address, wait=1)
+        equal(result["messages"]["unknown"], 2, "a body that is not read")
+        assert result["phases"]["data"]["count"] == 2, result
+    with sink("--workers", "1") as server:
+        endless = ["--duration", "600", "-d", "-s", "4", server.address]
+        for how in (["--rate", "50"], ["--rate", "50", "--spin"], ["-w", "100"], ["--ramp", "300"],
+                    ["-c"], ["--workers", "2", "--pipeline"]):
+            assert interrupted(*how, *endless)["messages"]["accepted"] > 0, how
+        server.stop()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    equal(interrupted("-C", "1000", f"127.0.0.1:{port}")["connections"]["opened"], 0, "nobody")
+
+
+def test_everything_ends_by_itself():
+    """No server can keep it for longer than the options say."""
+    with Receiver(lambda _, peer, lines: lines.read()) as server:
+        result = mxload("-m", 100000, "-s", 5, "-A", "--timeout", 0.2, "--duration", 1,
+                        server.address, status=1)
+        assert result["messages"]["started"] < 100, result
+        result = mxload("-A", "-m", 4, "-s", 2, "--timeout", 0.1, "--rate", 10, server.address,
+                        status=1)
+        equal(result["messages"]["unknown"], 4, "rate")
+
+    def slow_octets(_, peer, lines):
+        for octet in itertools.cycle(b"2"):
+            peer.sendall(bytes((octet,)))
+            time.sleep(0.05)
+    with Receiver(slow_octets) as server:
+        result = mxload("-m", 1, "--timeout", 0.5, server.address, status=1)
+        assert "no reply in time" in result["ended_early"], result
 
 
 def test_usage():
