@@ -145,7 +145,7 @@ static int note(struct mx_spool_ack_map *map, const struct mx_spool_ack *ack) {
 static bool is_live(const struct mx_spool_acks *self, uint32_t core, uint64_t epoch) {
     if (self->is_live != NULL)
         return self->is_live(self->context, core, epoch);
-    return mx_spool_store_find(self->store, core, epoch) != NULL;
+    return !mx_spool_store_is_gone(self->store, core, epoch);
 }
 
 static bool can_be(const struct mx_spool_ack *ack) {
@@ -265,16 +265,9 @@ static int open_log(struct mx_spool_ack_log *log, int folder) {
     return 0;
 }
 
-static int poll_log(struct mx_spool_acks *self, int folder, const char *name) {
-    struct mx_spool_ack_log *log = find_log(self, name);
-    int err = log == NULL ? new_log(self, name, &log) : 0;
-    if (err == 0)
-        err = open_log(log, folder);
-    return err == 0 && log->fd >= 0 ? read_log(self, log) : err;
-}
-
-int mx_spool_acks_poll(struct mx_spool_acks *self) {
-    int folder = openat(self->store->dirs[0].fd, "acks", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+int mx_spool_acks_each(const struct mx_spool_store *store, mx_spool_log_name_fn *found,
+                       void *context) {
+    int folder = openat(store->dirs[0].fd, "acks", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0)
         return errno == ENOENT ? 0 : -errno;
     DIR *dir = fdopendir(folder);
@@ -288,12 +281,25 @@ int mx_spool_acks_poll(struct mx_spool_acks *self) {
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): this stream is ours alone */
     for (struct dirent *entry; err == 0 && (entry = readdir(dir)) != NULL; errno = 0) {
         if (is_log_name(entry->d_name))
-            err = poll_log(self, folder, entry->d_name);
+            err = found(context, folder, entry->d_name);
     }
     if (err == 0 && errno != 0)
         err = -errno;
     closedir(dir);
     return err;
+}
+
+static int poll_log(void *context, int folder, const char *name) {
+    struct mx_spool_acks *self = context;
+    struct mx_spool_ack_log *log = find_log(self, name);
+    int err = log == NULL ? new_log(self, name, &log) : 0;
+    if (err == 0)
+        err = open_log(log, folder);
+    return err == 0 && log->fd >= 0 ? read_log(self, log) : err;
+}
+
+int mx_spool_acks_poll(struct mx_spool_acks *self) {
+    return mx_spool_acks_each(self->store, poll_log, self);
 }
 
 /* ---- life ---- */

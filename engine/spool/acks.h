@@ -52,7 +52,7 @@ struct mx_spool_acks {
     char *buffer;
 };
 
-/* is_live NULL: a segment is there that the store has listed. The store is borrowed. -ENOMEM. */
+/* is_live NULL: as the store knows (mx_spool_store_is_gone). The store is borrowed. -ENOMEM. */
 MX_MUST_CHECK int mx_spool_acks_new(struct mx_spool_acks *self, const struct mx_spool_store *store,
                                     mx_spool_live_fn *is_live, mx_spool_ack_fn *seen,
                                     void *context);
@@ -75,6 +75,11 @@ void mx_spool_acks_forget(struct mx_spool_acks *self, uint32_t core, uint64_t ep
 
 /* Octets that are kept in memory. */
 uint64_t mx_spool_acks_memory(const struct mx_spool_acks *self);
+
+/* Calls found with the folder and the name of each log; a negative result ends it. -errno. */
+typedef int mx_spool_log_name_fn(void *context, int folder, const char *name);
+MX_MUST_CHECK int mx_spool_acks_each(const struct mx_spool_store *store,
+                                     mx_spool_log_name_fn *found, void *context);
 
 /* ---- writing ---- */
 

@@ -131,7 +131,7 @@ static bool is_kept(const struct live *live, const struct mx_spool_ack *ack) {
     if (ack->state == MX_SPOOL_ACK_FILE)
         return false;
     return live->ask != NULL ? live->ask(live->context, ack->core, ack->epoch)
-                             : mx_spool_store_find(live->store, ack->core, ack->epoch) != NULL;
+                             : !mx_spool_store_is_gone(live->store, ack->core, ack->epoch);
 }
 
 /* What is still needed of the log, into another one (to NULL: it is only counted). */

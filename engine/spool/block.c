@@ -150,7 +150,9 @@ static bool can_be(const struct mx_spool_record *record) {
     case MX_SPOOL_CHUNK:
         return record->envelope_octets == 0;
     case MX_SPOOL_MSG:
-        return record->total_octets >= record->content_octets;
+        return record->total_octets >= record->content_octets &&
+               record->rcpt_count <= record->envelope_octets / sizeof(struct mx_spool_tlv) &&
+               record->rcpt_base <= UINT32_MAX - record->rcpt_count;
     default:
         return false;
     }

@@ -207,20 +207,40 @@ static void drop_twins(struct mx_spool_store *self) {
     }
 }
 
-static void cut(struct mx_spool_store *self) {
+/* Does this header say where the segment ends? Answers are given in order, so what a core had not
+ * acknowledged when it began a segment is void in all that it wrote before in this run. The one
+ * before is not always the last one: its header may have failed to reach the disk. Of another run
+ * only the segment that it names: when it began, others may have been out of reach. */
+static bool says_end(const struct mx_spool_segment *after, uint64_t epoch, uint64_t base_lsn) {
+    bool is_run = after->base_lsn >> MX_SPOOL_LSN_BITS == base_lsn >> MX_SPOOL_LSN_BITS;
+    return after->prev_epoch == epoch || (is_run && after->epoch > epoch);
+}
+
+static void cut(struct mx_spool_segment *segment, const struct mx_spool_segment *after) {
+    if (segment->epoch == 0 || after->prev_epoch == 0 ||
+        !says_end(after, segment->epoch, segment->base_lsn))
+        return;
+    if (after->prev_epoch == segment->epoch && after->prev_sealed_lsn > segment->acked_lsn)
+        segment->acked_lsn = after->prev_sealed_lsn;
+    if (after->prev_sealed_lsn >= segment->cut_lsn)
+        return;
+    segment->cut_lsn = after->prev_sealed_lsn;
+    if (segment->state == MX_SPOOL_SEGMENT_SEALED) {
+        /* its footer says more than was acknowledged: it is not believed */
+        segment->state = MX_SPOOL_SEGMENT_OPEN;
+        segment->end_offset = 0;
+    }
+}
+
+/* Later segments of a core tell of later ends: the next one says the least. */
+static void cut_all(struct mx_spool_store *self) {
     for (uint32_t i = 0; i < self->count; i++) {
         const struct mx_spool_segment *after = &self->segments[i];
-        struct mx_spool_segment *segment =
-            after->prev_epoch != 0 ? mx_spool_store_find(self, after->core, after->prev_epoch)
-                                   : NULL;
-        if (segment == NULL || segment->cut_lsn <= after->prev_sealed_lsn)
-            continue;
-        segment->cut_lsn = after->prev_sealed_lsn;
-        if (segment->state == MX_SPOOL_SEGMENT_SEALED) {
-            /* its footer says more than was acknowledged: it is not believed */
-            segment->state = MX_SPOOL_SEGMENT_OPEN;
-            segment->end_offset = 0;
-        }
+        struct mx_spool_segment *named = mx_spool_store_find(self, after->core, after->prev_epoch);
+        if (named != NULL)
+            cut(named, after);
+        if (i > 0 && self->segments[i - 1].core == after->core)
+            cut(&self->segments[i - 1], after);
     }
 }
 
@@ -235,7 +255,7 @@ int mx_spool_list_new(struct mx_spool_store *self) {
         return err;
     mx_spool_list_sort(self);
     drop_twins(self);
-    cut(self);
+    cut_all(self);
     return 0;
 }
 
@@ -271,30 +291,28 @@ int mx_spool_list_uuid(struct mx_spool_store *self, uint8_t uuid[16]) {
     return has_content ? -ENOENT : -ENODATA;
 }
 
-struct search {
-    uint64_t epoch, cut_lsn;
-};
-
 static int find_cut(struct mx_spool_store *self, const struct mx_spool_segment *name, void *to) {
-    struct search *search = to;
+    struct mx_spool_segment *segment = to, after = *name;
     struct mx_spool_header header;
     const char *block;
     int err = mx_spool_store_file(self, name, &self->file);
-    if (err == 0 && mx_spool_file_map(&self->file, 0, MX_SPOOL_BLOCK, &block) == 0 &&
-        mx_spool_header_read(block, &header, NULL) == MX_SPOOL_BLOCK_VALID &&
-        is_ours(self, header.uuid) && header.core == name->core &&
-        header.prev_epoch == search->epoch && header.prev_sealed_lsn < search->cut_lsn)
-        search->cut_lsn = header.prev_sealed_lsn;
+    if (err < 0 || mx_spool_file_map(&self->file, 0, MX_SPOOL_BLOCK, &block) < 0 ||
+        mx_spool_header_read(block, &header, NULL) != MX_SPOOL_BLOCK_VALID ||
+        !is_ours(self, header.uuid) || header.core != name->core)
+        return 0;
+    after.epoch = header.epoch;
+    after.base_lsn = header.base_lsn;
+    after.prev_epoch = header.prev_epoch;
+    after.prev_sealed_lsn = header.prev_sealed_lsn;
+    cut(segment, &after);
     return 0;
 }
 
-uint64_t mx_spool_list_cut(struct mx_spool_store *self, uint32_t core, uint64_t epoch) {
-    struct search search = {epoch, MX_SPOOL_NO_CUT};
+void mx_spool_list_cut(struct mx_spool_store *self, struct mx_spool_segment *segment) {
     for (uint32_t i = 0; i < MX_SPOOL_DIRS; i++) {
-        struct mx_spool_segment place = {.dir = i, .core = core};
-        if (self->dirs[i].fd >= 0 && each_file(self, &place, find_cut, &search) < 0) {
+        struct mx_spool_segment place = {.dir = i, .core = segment->core};
+        if (self->dirs[i].fd >= 0 && each_file(self, &place, find_cut, segment) < 0) {
             /* then what is known already counts */
         }
     }
-    return search.cut_lsn;
 }

@@ -245,12 +245,14 @@ static int search(struct mx_spool_reader *self, const struct mx_spool_segment *s
         if (is_wanted(&record, id) && ((record.flags & MX_SPOOL_MOVED) != 0) == is_moved)
             return mx_spool_reader_open(self, segment, offset);
     }
+    self->damaged_octets += walk.damaged_octets;
     return -ENOENT;
 }
 
 int mx_spool_reader_find(struct mx_spool_reader *self, const struct mx_spool_id *id,
                          bool is_moved) {
     const struct mx_spool_store *store = self->store;
+    self->damaged_octets = 0;
     if (id->node != store->node)
         return -ENOENT;
     for (uint32_t i = 0; i < store->count; i++) {

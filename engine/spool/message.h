@@ -42,6 +42,7 @@ struct mx_spool_reader {
     uint64_t offset; /* of the MSG record */
     struct mx_spool_record record;
     struct mx_span envelope; /* borrowed until the next call */
+    uint64_t damaged_octets; /* that the last search met */
     const char *why;         /* after MX_ESYNTAX: what is wrong, a literal */
 };
 
@@ -56,7 +57,7 @@ MX_MUST_CHECK int mx_spool_reader_open(struct mx_spool_reader *self,
                                        const struct mx_spool_segment *segment, uint64_t offset);
 
 /* Find and open a message where it was written first, or (is_moved) where it was moved to. -ENOENT:
- * it is not there (any more). */
+ * it is not there (any more), or, when damaged_octets says so, it may be in a damaged part. */
 MX_MUST_CHECK int mx_spool_reader_find(struct mx_spool_reader *self, const struct mx_spool_id *id,
                                        bool is_moved);
 

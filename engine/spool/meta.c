@@ -6,10 +6,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
-static const char meta_name[] = "meta";
+static const char meta_name[] = "meta", second_name[] = "second";
 
 void mx_spool_uuid_format(const uint8_t uuid[16], char text[MX_SPOOL_UUID_TEXT]) {
     static const char hex[] = "0123456789abcdef";
@@ -83,14 +85,20 @@ int mx_spool_meta_parse(struct mx_spool_meta *self, struct mx_span text) {
     return 0;
 }
 
-int mx_spool_meta_read(struct mx_spool_meta *self, int dir) {
-    char text[MX_SPOOL_META_MAX];
-    size_t len = 0;
-    int fd = openat(dir, meta_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+static int read_text(int dir, const char *name, char *text, size_t cap, size_t *len) {
+    *len = 0;
+    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return -errno;
-    int err = mx_disk_read(fd, text, sizeof text, 0, &len);
+    int err = mx_disk_read(fd, text, cap, 0, len);
     close(fd);
+    return err;
+}
+
+int mx_spool_meta_read(struct mx_spool_meta *self, int dir) {
+    char text[MX_SPOOL_META_MAX];
+    size_t len;
+    int err = read_text(dir, meta_name, text, sizeof text, &len);
     return err < 0 ? err : mx_spool_meta_parse(self, (struct mx_span){text, len});
 }
 
@@ -101,4 +109,29 @@ int mx_spool_meta_write(const struct mx_spool_meta *self, int dir) {
                        uuid, self->run);
     assert(len > 0 && (size_t)len < sizeof text);
     return mx_disk_replace(dir, meta_name, (struct mx_span){text, (size_t)len});
+}
+
+int mx_spool_second_read(int dir, char path[MX_SPOOL_PATH_MAX]) {
+    size_t len;
+    int err = read_text(dir, second_name, path, MX_SPOOL_PATH_MAX, &len);
+    if (err < 0)
+        return err;
+    if (len < 2 || path[len - 1] != '\n' || path[0] != '/' || memchr(path, '\0', len) != NULL)
+        return MX_ESYNTAX;
+    path[len - 1] = '\0';
+    return 0;
+}
+
+int mx_spool_second_write(int dir, const char *path) {
+    char before[MX_SPOOL_PATH_MAX], real[PATH_MAX];
+    if (realpath(path, real) == NULL)
+        return -errno;
+    if (mx_spool_second_read(dir, before) == 0 && strcmp(before, real) == 0)
+        return 0;
+    size_t len = strlen(real);
+    if (len + 1 >= sizeof before)
+        return -ENAMETOOLONG;
+    memcpy(before, real, len);
+    before[len] = '\n';
+    return mx_disk_replace(dir, second_name, (struct mx_span){before, len + 1});
 }

@@ -29,3 +29,11 @@ MX_MUST_CHECK int mx_spool_meta_read(struct mx_spool_meta *self, int dir);
 
 /* Durable when it returns. -errno. */
 MX_MUST_CHECK int mx_spool_meta_write(const struct mx_spool_meta *self, int dir);
+
+/* DIR/second: where the second directory is, so that tools find it. The path, and a line feed. */
+enum { MX_SPOOL_PATH_MAX = 4096 }; /* octets, with the NUL */
+
+/* -ENOENT: there is none; MX_ESYNTAX; -errno. */
+MX_MUST_CHECK int mx_spool_second_read(int dir, char path[MX_SPOOL_PATH_MAX]);
+/* path may be relative; what is written is not. Durable when it returns. -errno. */
+MX_MUST_CHECK int mx_spool_second_write(int dir, const char *path);

@@ -53,10 +53,10 @@ static uint64_t higher(uint64_t a, uint64_t b) {
 }
 
 /* First look: what was acknowledged, are there holes, and where does the last batch end? */
-static void look(struct mx_spool_scan *self, struct pass *pass, uint64_t cut_lsn) {
+static void look(struct mx_spool_scan *self, struct pass *pass, uint64_t acked_lsn) {
     struct mx_spool_batch batch;
     struct mx_spool_damage hole;
-    self->acked_lsn = cut_lsn != MX_SPOOL_NO_CUT ? cut_lsn : 0;
+    self->acked_lsn = acked_lsn;
     self->last_end = pass->offset;
     while (next(pass, &batch, &hole)) {
         self->acked_lsn = higher(self->acked_lsn, batch.committed_lsn);
@@ -73,7 +73,7 @@ static bool is_void(const struct mx_spool_batch *batch, uint64_t cut_lsn) {
 }
 
 /* Second look: where the log ends, now that this is known. */
-static uint64_t find_end(struct mx_spool_scan *self, struct pass *pass, uint64_t *cut_lsn) {
+static uint64_t find_end(struct mx_spool_scan *self, struct pass *pass, uint64_t cut_lsn) {
     self->batches = 0;
     for (;; self->batches++) {
         struct mx_spool_batch batch;
@@ -84,16 +84,14 @@ static uint64_t find_end(struct mx_spool_scan *self, struct pass *pass, uint64_t
                           mx_spool_batch_at(pass->file, offset, &pass->wanted, &batch, &hole) < 0))
             return offset;
         bool is_found = next(pass, &batch, &hole);
-        if (hole.octets > 0 && !self->is_damaged) {
+        if ((hole.octets > 0 || !is_found) && !self->is_damaged) { /* or the file is cut short */
             self->is_damaged = true;
             self->hole = hole;
         }
-        if (is_found && is_void(&batch, *cut_lsn))
+        if (is_found && is_void(&batch, cut_lsn))
             return pass->offset;
-        if (!is_found) { /* acknowledged, and it may be anywhere */
-            *cut_lsn = self->acked_lsn < *cut_lsn ? self->acked_lsn : *cut_lsn;
+        if (!is_found) /* the next segment tells of more, which may be anywhere */
             return pass->wanted.end;
-        }
         self->written_ns = batch.written_ns;
         pass_over(pass, &batch);
     }
@@ -145,12 +143,14 @@ void mx_spool_scan(struct mx_spool_scan *self, struct mx_spool_file *file, const
     if (segment->epoch == 0)
         return;
     begin(&pass, file, uuid, segment);
-    look(self, &pass, segment->cut_lsn);
+    look(self, &pass, segment->acked_lsn);
+    if (self->acked_lsn > segment->cut_lsn)
+        self->acked_lsn = segment->cut_lsn;
     segment->end_offset = self->last_end;
     if (self->holes > 0 || pass.wanted.last_lsn < self->acked_lsn ||
         pass.wanted.last_lsn > segment->cut_lsn) {
         begin(&pass, file, uuid, segment);
-        segment->end_offset = find_end(self, &pass, &segment->cut_lsn);
+        segment->end_offset = find_end(self, &pass, segment->cut_lsn);
     }
     self->has_tail = self->last_end > segment->end_offset ||
                      has_traces(&pass, segment->end_offset, uuid, segment->core);

@@ -20,8 +20,9 @@ struct mx_spool_scan {
 };
 
 /* Read a segment without footer and complete what is known of it: file_octets, end_offset,
- * last_lsn, counts, oldest_epoch; a cut that is not in it yet; the state stays. The file is open;
- * in: core, epoch, base_lsn, cut_lsn. What cannot be read counts as damaged. */
+ * last_lsn, acked_lsn, counts, oldest_epoch; the state stays. The file is open; in: core, epoch,
+ * base_lsn, and what other headers say of it: cut_lsn, acked_lsn. What cannot be read counts as
+ * damaged. */
 void mx_spool_scan(struct mx_spool_scan *self, struct mx_spool_file *file, const uint8_t uuid[16],
                    struct mx_spool_segment *segment);
 

@@ -24,7 +24,7 @@ struct mx_spool_segment {
     uint64_t base_lsn;        /* no record in it has a lower one */
     uint64_t last_lsn;        /* of the last record that counts; 0: there is none */
     uint64_t cut_lsn;         /* records above it are void; MX_SPOOL_NO_CUT: none */
-    uint64_t acked_lsn;       /* up to here records are known to have been acknowledged */
+    uint64_t acked_lsn;       /* up to here records are known to have been acknowledged; 0: none */
     uint64_t prev_epoch;      /* as in its header: what it says ... */
     uint64_t prev_sealed_lsn; /* ... of the segment before */
     uint64_t oldest_epoch;    /* a message that ends here has chunks from this epoch on */

@@ -118,6 +118,23 @@ static int open_dirs(struct mx_spool_store *self) {
         close(self->dirs[1].fd);
         self->dirs[1].fd = -1;
     }
+    self->is_partial = err < 0;
+    return 0;
+}
+
+/* Tools must find it; and mail that is left in one that is not configured any more is told of. */
+static int note_second(struct mx_spool_store *self) {
+    if (self->dirs[1].fd >= 0) {
+        int err = mx_spool_second_write(self->dirs[0].fd, self->dirs[1].path);
+        return err < 0 ? fail(self, 0, "second", err) : 0;
+    }
+    if (self->dirs[1].path != NULL || mx_spool_second_read(self->dirs[0].fd, self->second) < 0)
+        return 0;
+    self->is_partial = true;
+    mx_spool_say(self, MX_SEVERITY_WARN, "spool_second_unused", 0, "second",
+                 "mail in %s waits until it is the secondDirectory again; without any, remove this "
+                 "file",
+                 self->second);
     return 0;
 }
 
@@ -236,6 +253,8 @@ static int open_all(struct mx_spool_store *self, const struct mx_spool_store_con
     self->run = meta.run;
     err = make_folders(self, conf->core_count);
     if (err == 0)
+        err = note_second(self);
+    if (err == 0)
         mx_spool_recover(self, conf);
     return err;
 }
@@ -264,9 +283,9 @@ static bool has_server(const struct mx_spool_dir *dir) {
 /* A running server writes on while the file is read: a hole is one when it is still there. */
 static void scan(struct mx_spool_store *self, struct mx_spool_segment *segment) {
     struct mx_spool_scan scan;
-    uint64_t hole = 0, cut_lsn = segment->cut_lsn;
+    uint64_t hole = 0, acked_lsn = segment->acked_lsn;
     for (int i = 0; i < SCANS_MAX; i++) {
-        segment->cut_lsn = cut_lsn;
+        segment->acked_lsn = acked_lsn;
         mx_spool_file_drop(&self->file);
         mx_spool_scan(&scan, &self->file, self->uuid, segment);
         if (!scan.is_damaged || !self->is_running || scan.hole.offset == hole)
@@ -280,17 +299,33 @@ static void scan(struct mx_spool_store *self, struct mx_spool_segment *segment) 
     }
 }
 
+static int look_at_dir(struct mx_spool_store *self, uint32_t index) {
+    struct mx_spool_dir *dir = &self->dirs[index];
+    dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir->fd >= 0)
+        return 0;
+    return errno == ENOENT && index == 0 ? -ENOENT : fail(self, index, "", -errno);
+}
+
+static int look_at_dirs(struct mx_spool_store *self) {
+    int err = look_at_dir(self, 0);
+    if (err < 0)
+        return err;
+    if (self->dirs[1].path == NULL) {
+        err = mx_spool_second_read(self->dirs[0].fd, self->second);
+        if (err < 0 && err != -ENOENT)
+            return fail(self, 0, "second", err == MX_ESYNTAX ? -EBADMSG : err);
+        self->dirs[1].path = err == 0 ? self->second : NULL;
+    }
+    self->is_partial = self->dirs[1].path != NULL && look_at_dir(self, 1) < 0;
+    return 0;
+}
+
 static int look(struct mx_spool_store *self) {
     struct mx_spool_meta meta = {0};
-    for (uint32_t i = 0; i < MX_SPOOL_DIRS; i++) {
-        struct mx_spool_dir *dir = &self->dirs[i];
-        if (dir->path != NULL)
-            dir->fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        int err = dir->path != NULL && dir->fd < 0 ? fail(self, i, "", -errno) : 0;
-        if (err < 0 && i == 0)
-            return err;
-    }
-    int err = read_meta(self, &meta);
+    int err = look_at_dirs(self);
+    if (err == 0)
+        err = read_meta(self, &meta);
     if (err < 0)
         return err;
     memcpy(self->uuid, meta.uuid, sizeof self->uuid);
@@ -321,30 +356,30 @@ int mx_spool_store_look(struct mx_spool_store *self, const struct mx_spool_store
 
 int mx_spool_store_refresh(struct mx_spool_store *self, struct mx_spool_segment *segment) {
     struct mx_spool_segment now = *segment;
-    uint64_t cut_lsn = mx_spool_list_cut(self, segment->core, segment->epoch);
     assert(self->is_read_only);
     int err = mx_spool_list_read(self, &now);
     if (err < 0)
         return err;
     if (now.epoch != segment->epoch)
         return -ESTALE;
-    if (cut_lsn < now.cut_lsn) {
-        now.cut_lsn = cut_lsn;
-        now.end_offset = 0;
-        if (now.state == MX_SPOOL_SEGMENT_SEALED)
-            now.state = MX_SPOOL_SEGMENT_OPEN;
-    }
+    mx_spool_list_cut(self, &now);
+    err = now.end_offset == 0 ? mx_spool_store_file(self, &now, &self->file) : 0;
+    if (err < 0)
+        return err;
     if (now.end_offset == 0)
         scan(self, &now);
     *segment = now;
     return 0;
 }
 
-bool mx_spool_store_is_current(struct mx_spool_file *file, const struct mx_spool_segment *segment) {
+bool mx_spool_store_is_current(const struct mx_spool_file *file,
+                               const struct mx_spool_segment *segment) {
+    _Alignas(MX_SPOOL_BLOCK) char block[MX_SPOOL_BLOCK];
     struct mx_spool_header header;
-    const char *block;
-    mx_spool_file_drop(file);
-    if (mx_spool_file_map(file, 0, MX_SPOOL_BLOCK, &block) < 0)
+    size_t len;
+    if (file->fd < 0)
+        return false;
+    if (mx_disk_read(file->fd, block, sizeof block, 0, &len) < 0 || len != sizeof block)
         return segment->state == MX_SPOOL_SEGMENT_DAMAGED;
     switch (mx_spool_header_read(block, &header, NULL)) {
     case MX_SPOOL_BLOCK_VALID:
@@ -403,13 +438,25 @@ void mx_spool_store_last(const struct mx_spool_store *self, uint32_t core, uint6
         *prev_sealed_lsn = segment->base_lsn - 1;
 }
 
+bool mx_spool_store_is_gone(const struct mx_spool_store *self, uint32_t core, uint64_t epoch) {
+    uint32_t end = lower_bound(self, core + 1, 0);
+    bool has_newer =
+        end > 0 && self->segments[end - 1].core == core && self->segments[end - 1].epoch >= epoch;
+    bool is_older_run = epoch < self->run * MX_SPOOL_EPOCHS;
+    return !self->is_partial && (has_newer || is_older_run) &&
+           mx_spool_store_find(self, core, epoch) == NULL;
+}
+
 bool mx_spool_store_is_needed(const struct mx_spool_store *self,
                               const struct mx_spool_segment *segment) {
-    const struct mx_spool_segment *before =
-        mx_spool_store_find(self, segment->core, segment->prev_epoch);
-    if (before != NULL &&
-        (before->state == MX_SPOOL_SEGMENT_OPEN || before->state == MX_SPOOL_SEGMENT_DAMAGED))
-        return true;
+    for (uint32_t i = lower_bound(self, segment->core, segment->epoch); i > 0; i--) {
+        const struct mx_spool_segment *before = &self->segments[i - 1];
+        if (before->core != segment->core || before->epoch == 0 ||
+            before->state == MX_SPOOL_SEGMENT_SEALED)
+            break;
+        if (before->state != MX_SPOOL_SEGMENT_FREE)
+            return true;
+    }
     for (uint32_t i = lower_bound(self, segment->core, segment->epoch + 1); i < self->count; i++) {
         const struct mx_spool_segment *after = &self->segments[i];
         if (after->core != segment->core)

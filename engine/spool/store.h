@@ -46,6 +46,8 @@ struct mx_spool_store {
     uint32_t run;  /* of this start; in a read-only store of the last one */
     bool is_read_only;
     bool is_running;                   /* read-only: a server had the lock a moment ago */
+    bool is_partial;                   /* there is a second directory, but it cannot be read */
+    char second[MX_SPOOL_PATH_MAX];    /* read-only: where it is, as the server has noted */
     struct mx_spool_segment *segments; /* by core and epoch; free ones first */
     uint32_t count, capacity;
     mx_spool_report_fn *report;
@@ -60,8 +62,8 @@ struct mx_spool_store {
 MX_MUST_CHECK int mx_spool_store_open(struct mx_spool_store *self,
                                       const struct mx_spool_store_conf *conf);
 
-/* -ENOENT: no spool there (no meta and no segments). directory, second, report and context count.
- */
+/* -ENOENT: no spool there (no meta and no segments); else as above. directory, report and context
+ * count, and second, where it is not NULL: then it is where the server has noted it. */
 MX_MUST_CHECK int mx_spool_store_look(struct mx_spool_store *self,
                                       const struct mx_spool_store_conf *conf);
 
@@ -71,13 +73,17 @@ void mx_spool_store_close(struct mx_spool_store *self);
 struct mx_spool_segment *mx_spool_store_find(const struct mx_spool_store *self, uint32_t core,
                                              uint64_t epoch);
 
+/* Is it certain that this segment is not there any more? Not if it is newer than those that are
+ * listed, or if a directory cannot be read. */
+bool mx_spool_store_is_gone(const struct mx_spool_store *self, uint32_t core, uint64_t epoch);
+
 /* What the first header of a new run says of the segment before: 0, 0 when there is none. */
 void mx_spool_store_last(const struct mx_spool_store *self, uint32_t core, uint64_t *prev_epoch,
                          uint64_t *prev_sealed_lsn);
 
-/* May the segment's header be erased, as far as other segments go? Not while a message that ends in
- * another one has chunks in it, and not while it alone says where a segment ends that has no
- * footer. (Whether its own recipients are final is another question.) */
+/* Must the segment stay because of others? While a message that ends in another one has chunks in
+ * it, and while the one before it has no footer: its header says where that one ends. (Whether its
+ * own recipients are final is another question.) */
 bool mx_spool_store_is_needed(const struct mx_spool_store *self,
                               const struct mx_spool_segment *segment);
 
@@ -86,9 +92,9 @@ bool mx_spool_store_is_needed(const struct mx_spool_store *self,
 MX_MUST_CHECK int mx_spool_store_refresh(struct mx_spool_store *self,
                                          struct mx_spool_segment *segment);
 
-/* Does the file, which is open, still hold this segment? A recycled one does not. What is in the
- * buffer is dropped. */
-bool mx_spool_store_is_current(struct mx_spool_file *file, const struct mx_spool_segment *segment);
+/* Does the file, which is open, still hold this segment? A recycled one does not. */
+bool mx_spool_store_is_current(const struct mx_spool_file *file,
+                               const struct mx_spool_segment *segment);
 
 /* A segment whose messages are all done with: zero its header, or remove the file when octets (0:
  * any) is not its size. Durable when it returns, and the segment is FREE; file_octets is 0 when it

@@ -19,8 +19,8 @@ MX_MUST_CHECK int mx_spool_list_uuid(struct mx_spool_store *self, uint8_t uuid[1
 /* What header and footer of one segment say; dir, core and number are given. -errno: it cannot be
  * opened. Its file is left open in self->file (list.c). */
 MX_MUST_CHECK int mx_spool_list_read(struct mx_spool_store *self, struct mx_spool_segment *segment);
-/* Where does the segment end, as far as the headers in its core's folders tell now? (list.c) */
-uint64_t mx_spool_list_cut(struct mx_spool_store *self, uint32_t core, uint64_t epoch);
+/* Cut the segment by what the headers in its core's folders tell now (list.c). */
+void mx_spool_list_cut(struct mx_spool_store *self, struct mx_spool_segment *segment);
 
 /* Give every segment its end, for good (recover.c). */
 void mx_spool_recover(struct mx_spool_store *self, const struct mx_spool_store_conf *conf);

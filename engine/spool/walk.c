@@ -151,7 +151,8 @@ static bool take_record(struct mx_spool_walk *self, struct mx_spool_record *reco
         return false;
     uint32_t size = mx_spool_record_size(record);
     *why = "CRC of the record";
-    return !self->is_light || !mx_spool_file_has(self->file, self->at, size) ||
+    self->is_checked = !self->is_light || mx_spool_file_has(self->file, self->at, size);
+    return !self->is_light || !self->is_checked ||
            mx_spool_record_is_sound((struct mx_span){at, size}, self->seed);
 }
 
@@ -175,6 +176,7 @@ static bool salvage_record(struct mx_spool_walk *self, struct mx_spool_record *r
         !mx_spool_record_is_sound((struct mx_span){at, size}, self->seed))
         return false;
     self->at = offset + size;
+    self->is_checked = true;
     return true;
 }
 

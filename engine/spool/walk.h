@@ -25,6 +25,7 @@ struct mx_spool_walk {
     uint64_t at, until;
     uint64_t last_lsn, bound_lsn;
     bool is_salvage;
+    bool is_checked;         /* of the last record the CRC was looked at */
     uint64_t damaged_octets; /* so far */
 };
 

@@ -198,9 +198,62 @@ Test(spool_recover, refused_ones_are_void) {
                     open_store(&store);
                 expect_messages(&store, MAKER_EPOCH(1, 1), cases[i].messages);
                 expect_messages(&store, MAKER_EPOCH(1, 2), "20");
+                const struct mx_spool_segment *cut =
+                    mx_spool_store_find(&store, 0, MAKER_EPOCH(1, 1));
+                if (cut != NULL && !cases[i].is_damaged)
+                    cr_expect_eq(cut->end_offset, UINT64_C(4096) * (1 + (cases[i].sealed + 1) / 2));
                 cr_expect_eq(was_alarm(), pass > 0 && cases[i].is_damaged && !is_sealed);
                 mx_spool_store_close(&store);
             }
+        }
+    }
+}
+
+/* The next segment tells of more than there is: the file has lost its end. */
+Test(spool_recover, cut_short) {
+    for (uint64_t blocks = 1; blocks < 4; blocks++) {
+        static const char *const messages[] = {"", "", "1 2", "1 2 3 4"};
+        struct mx_spool_store store;
+        struct maker maker;
+        maker_meta(root, 1);
+        make_batches(&maker, 3);
+        maker.size = blocks * MX_SPOOL_BLOCK;
+        maker_store(&maker, root, 0);
+        maker_begin(&maker, 0, 0, MAKER_EPOCH(1, 2), MAKER_LSN(1, 7));
+        maker_prev(&maker, MAKER_EPOCH(1, 1), MAKER_LSN(1, 6));
+        maker_message(&maker, "x\r\n");
+        maker_flush(&maker);
+        maker_store(&maker, root, 1);
+        open_store(&store);
+        cr_expect(was_alarm());
+        expect_messages(&store, MAKER_EPOCH(1, 1), messages[blocks]);
+        mx_spool_store_close(&store);
+    }
+}
+
+/* The header of the segment between the two did not reach the disk: what the next one says of its
+ * end holds for the ones before, too, if it is of the same run. */
+Test(spool_recover, refused_ones_before_a_header_that_failed) {
+    for (uint32_t run = 1; run < 3; run++) {
+        struct mx_spool_store store;
+        struct maker maker;
+        maker_meta(root, 1);
+        make_batches(&maker, 3);
+        maker_store(&maker, root, 0);
+        maker_begin(&maker, 0, 0, MAKER_EPOCH(run, 3), MAKER_LSN(run, 20));
+        maker_prev(&maker, MAKER_EPOCH(1, 2), MAKER_LSN(1, 4));
+        maker_message(&maker, "x\r\n");
+        maker_flush(&maker);
+        maker_store(&maker, root, 1);
+        for (int pass = 0; pass < 3; pass++) {
+            if (pass == 0)
+                look_at(&store);
+            else
+                open_store(&store);
+            expect_messages(&store, MAKER_EPOCH(1, 1), run == 1 ? "1 2 3 4" : "1 2 3 4 5 6");
+            expect_messages(&store, MAKER_EPOCH(run, 3), "20");
+            cr_expect_not(was_alarm());
+            mx_spool_store_close(&store);
         }
     }
 }
