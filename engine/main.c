@@ -22,13 +22,13 @@ static const struct {
     int (*run)(int argc, char **argv);
     const char *help;
 } commands[] = {
-    {"serve",   mx_cli_serve,  "the gateway: serve -c FILE"                        },
-    {"sink",    mx_cli_sink,   "benchmark sink: accepts everything, stores nothing"},
-    {"check",   mx_cli_check,  "check a configuration: check -c FILE [--dump]"     },
-    {"probe",   mx_cli_probe,  "what this kernel's io_uring can do"                },
-    {"fixture", unavailable,   "load-test fixture (not in this version)"           },
-    {"spool",   unavailable,   "look into a spool (not in this version)"           },
-    {"passwd",  mx_cli_passwd, "make a line of the users file: passwd USER@DOMAIN" },
+    {"serve",   mx_cli_serve,  "the gateway: serve -c FILE"                         },
+    {"sink",    mx_cli_sink,   "benchmark sink: accepts everything, stores nothing" },
+    {"check",   mx_cli_check,  "check a configuration: check -c FILE [--dump]"      },
+    {"probe",   mx_cli_probe,  "what this kernel's io_uring can do"                 },
+    {"fixture", unavailable,   "load-test fixture (not in this version)"            },
+    {"spool",   mx_cli_spool,  "look into a spool: ls, cat, export, verify, stat..."},
+    {"passwd",  mx_cli_passwd, "make a line of the users file: passwd USER@DOMAIN"  },
 };
 
 static int usage(FILE *to) {

@@ -20,3 +20,7 @@ int mx_cli_passwd(int argc, char **argv);
  * stderr as FILE:LINE:COL: text; --dump prints the effective configuration to stdout.
  * mxring check --reference prints docs/CONFIGURATION.md. */
 int mx_cli_check(int argc, char **argv);
+
+/* mxring spool ls|cat|export|verify|stat|retry|drop ... DIR: looks into a spool, whether a server
+ * runs on it or not. 0 done, 1 damaged or not found, 2 usage, 74 disk, 78 another version. */
+int mx_cli_spool(int argc, char **argv);
