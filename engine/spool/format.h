@@ -29,7 +29,7 @@ enum {
 };
 
 /* Epoch: names a segment's content for ever, as run * MX_SPOOL_EPOCHS + number within the run. */
-#define MX_SPOOL_EPOCHS UINT64_C(1000000)
+#define MX_SPOOL_EPOCHS UINT64_C(1000000000)
 /* LSN: names a record of a core for ever, as run << MX_SPOOL_LSN_BITS | number within the run. A
  * message has the LSN of its first record. */
 enum { MX_SPOOL_LSN_BITS = 40 };
@@ -96,7 +96,6 @@ enum mx_spool_type {
 };
 
 enum mx_spool_flag {
-    MX_SPOOL_NO_DOT = 1 << 0,  /* no content line begins with a dot */
     MX_SPOOL_8BIT = 1 << 1,    /* octets above 127 */
     MX_SPOOL_NUL = 1 << 2,     /* NUL octets */
     MX_SPOOL_BARE_CR = 1 << 3, /* a CR without LF */
