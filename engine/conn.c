@@ -291,7 +291,8 @@ static void abort_message(struct mx_worker *worker, struct mx_conn *conn) {
     if (!conn->session.is_open)
         return;
     struct mx_sink *sink = mx_worker_sink(worker, conn);
-    struct mx_sink_message message = {mx_worker_op(worker, MX_OP_NONE, conn), conn->sink_token};
+    struct mx_sink_message message = {mx_worker_op(worker, MX_OP_NONE, conn), conn->sink_token,
+                                      &conn->session, conn->service->server->name};
     sink->class->abort(sink, &message);
     conn->session.is_open = false;
 }

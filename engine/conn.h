@@ -26,6 +26,7 @@ enum mx_conn_wait {
     MX_WAIT_OUTPUT, /* the client reads its replies */
     MX_WAIT_COMMIT, /* the sink */
     MX_WAIT_SINK,   /* the sink has room for content */
+    MX_WAIT_OPEN,   /* the sink has room for a message */
     MX_WAIT_DELAY,  /* a fault's delay */
 };
 
@@ -56,6 +57,7 @@ struct mx_conn {
     bool is_greeted : 1;               /* the greeting is written */
     bool is_counted : 1;               /* counted in by the process and the service */
     bool is_address_counted : 1;       /* ... and by connectionLimitPerIP */
+    bool is_sink_queued : 1;           /* in the worker's FIFO of those that wait for the sink */
     uint32_t next_dirty, next_starved; /* intrusive lists, slot numbers */
     uint32_t window_octets;       /* minDataRate: received when the window began, low 32 bits */
     struct mx_out out;            /* replies not sent yet */

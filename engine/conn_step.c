@@ -71,9 +71,24 @@ static bool do_grow(struct mx_worker *worker, struct mx_conn *conn) {
     return true;
 }
 
+/* RFC 5321 4.2.3, RFC 1870 6.1: what cannot be stored is refused before it is sent. */
+static int ask_space(struct mx_worker *worker, struct mx_conn *conn) {
+    static const struct mx_span full = MX_SPAN("452 4.3.1 Insufficient system storage");
+    static const struct mx_span broken = MX_SPAN("451 4.3.0 Temporary storage failure");
+    struct mx_sink *sink = mx_worker_sink(worker, conn);
+    if (sink->class->has_space == NULL)
+        return 0;
+    int err = sink->class->has_space(sink, conn->session.envelope.declared_size);
+    if (err < 0)
+        worker->shared.refusal = (struct mx_refusal){.text = err == -ENOSPC ? full : broken};
+    return err;
+}
+
 static bool do_hook(struct mx_worker *worker, struct mx_conn *conn) {
-    (void)worker;
-    mx_session_resume(&conn->session, mx_service_ask(conn->service, &conn->session), &conn->out);
+    int err = conn->session.hook == MX_HOOK_MAIL ? ask_space(worker, conn) : 0;
+    if (err == 0)
+        err = mx_service_ask(conn->service, &conn->session);
+    mx_session_resume(&conn->session, err, &conn->out);
     return true;
 }
 
@@ -91,18 +106,35 @@ static bool do_delay(struct mx_worker *worker, struct mx_conn *conn) {
     return false;
 }
 
-static struct mx_sink_message message_of(const struct mx_worker *worker,
-                                         const struct mx_conn *conn) {
-    return (struct mx_sink_message){mx_worker_op(worker, MX_OP_NONE, conn), conn->sink_token};
+static struct mx_sink_message message_of(const struct mx_worker *worker, struct mx_conn *conn) {
+    return (struct mx_sink_message){mx_worker_op(worker, MX_OP_NONE, conn), conn->sink_token,
+                                    &conn->session, conn->service->server->name};
+}
+
+/* True: the sink can take something. False: the connection waits until it can. */
+static bool is_sink_ready(struct mx_worker *worker, struct mx_conn *conn, enum mx_conn_wait wait) {
+    struct mx_sink *sink = mx_worker_sink(worker, conn);
+    if (sink->class->is_ready == NULL || sink->class->is_ready(sink))
+        return true;
+    worker->counters.sink_waits++;
+    conn->wait = (uint8_t)wait;
+    mx_worker_await_sink(worker, conn);
+    return false;
+}
+
+static int open_message(struct mx_worker *worker, struct mx_conn *conn) {
+    struct mx_sink *sink = mx_worker_sink(worker, conn);
+    struct mx_sink_message message = message_of(worker, conn);
+    int err = sink->class->open(sink, &message);
+    conn->sink_token = message.token;
+    conn->activity_ms = worker->now_ms;
+    return err;
 }
 
 static bool do_open(struct mx_worker *worker, struct mx_conn *conn) {
-    struct mx_sink *sink = mx_worker_sink(worker, conn);
-    struct mx_sink_message message = message_of(worker, conn);
-    int err = sink->class->open(sink, &message, &conn->session.envelope);
-    conn->sink_token = message.token;
-    conn->activity_ms = worker->now_ms;
-    mx_session_resume(&conn->session, err, &conn->out);
+    if (!is_sink_ready(worker, conn, MX_WAIT_OPEN))
+        return false;
+    mx_session_resume(&conn->session, open_message(worker, conn), &conn->out);
     return true;
 }
 
@@ -117,7 +149,7 @@ static bool do_body(struct mx_worker *worker, struct mx_conn *conn) {
 static bool do_commit(struct mx_worker *worker, struct mx_conn *conn) {
     struct mx_sink *sink = mx_worker_sink(worker, conn);
     struct mx_sink_message message = message_of(worker, conn);
-    int err = sink->class->commit(sink, &message, &conn->session.envelope);
+    int err = sink->class->commit(sink, &message);
     conn->activity_ms = worker->now_ms;
     if (err == MX_EPENDING) {
         conn->wait = MX_WAIT_COMMIT;
@@ -164,17 +196,29 @@ static void out_of_memory(struct mx_worker *worker, struct mx_conn *conn) {
     mx_conn_farewell(worker, conn, MX_FAREWELL_MEMORY);
 }
 
+/* One step and what it asks for. Content goes to the sink in windows, so that it is asked before
+ * each. False: the connection waits or closes. */
+static bool step(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *in) {
+    struct mx_session *session = &conn->session;
+    struct mx_span window = *in;
+    if (mx_session_in_content(session) && !session->is_failed) {
+        if (!is_sink_ready(worker, conn, MX_WAIT_SINK))
+            return false;
+        if (window.len > MX_SINK_WINDOW)
+            window.len = MX_SINK_WINDOW;
+    }
+    bool is_cut = window.len < in->len;
+    size_t before = window.len;
+    enum mx_action action = mx_session_step(session, &window, &conn->out);
+    *in = mx_span_skip(*in, before - window.len);
+    if (action == MX_ACTION_INPUT && is_cut && window.len == 0)
+        return true;
+    return actions[action](worker, conn);
+}
+
 /* Step until the input is used up, or the connection waits or closes. */
 static void run(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *in) {
     struct mx_session *session = &conn->session;
-    struct mx_sink *sink = mx_worker_sink(worker, conn);
-    bool wants_content = mx_session_in_content(session) && !session->is_failed;
-    if (wants_content && sink->class->is_ready != NULL && !sink->class->is_ready(sink)) {
-        worker->counters.sink_waits++;
-        worker->sink_wait_count++;
-        conn->wait = MX_WAIT_SINK;
-        return;
-    }
     if (!mx_conn_has_room(worker, conn, 1)) {
         out_of_memory(worker, conn);
         return;
@@ -182,10 +226,8 @@ static void run(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *
     uint64_t commands = worker->shared.counters.commands;
     uint64_t bad_headers = worker->shared.counters.proxy_headers_bad;
     bool was_in_content = mx_session_in_content(session);
-    enum mx_action action;
-    do {
-        action = mx_session_step(session, in, &conn->out);
-    } while (actions[action](worker, conn));
+    while (step(worker, conn, in))
+        ;
     if (worker->shared.counters.proxy_headers_bad != bad_headers)
         mx_conn_log_limit(worker, conn, "proxyRequired");
     if (worker->shared.counters.commands != commands)
@@ -336,7 +378,10 @@ void mx_conn_committed(struct mx_worker *worker, struct mx_conn *conn, int resul
 }
 
 void mx_conn_sink_ready(struct mx_worker *worker, struct mx_conn *conn) {
-    if (conn->state != MX_CONN_OPEN || conn->wait != MX_WAIT_SINK)
+    if (conn->state != MX_CONN_OPEN)
         return;
-    mx_conn_continue(worker, conn);
+    if (conn->wait == MX_WAIT_SINK)
+        mx_conn_continue(worker, conn);
+    else if (conn->wait == MX_WAIT_OPEN)
+        mx_conn_resume(worker, conn, open_message(worker, conn));
 }

@@ -19,7 +19,7 @@ static uint32_t idle_limit(const struct mx_conn *conn) {
 
 /* It waits for us: that time is not the client's. */
 static bool is_ours(const struct mx_conn *conn) {
-    return conn->wait == MX_WAIT_COMMIT || conn->wait == MX_WAIT_SINK;
+    return conn->wait == MX_WAIT_COMMIT || conn->wait == MX_WAIT_SINK || conn->wait == MX_WAIT_OPEN;
 }
 
 void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn) {

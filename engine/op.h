@@ -16,6 +16,7 @@ enum mx_op {
     MX_OP_CLOSE,
     MX_OP_MESSAGE, /* from the main thread; slot = enum mx_message */
     MX_OP_SWAP,    /* likewise, a step of a reload; slot = mx_swap_number() */
+    MX_OP_SPOOL,   /* slot = what the log writes */
     MX_OP_COUNT,
 };
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -105,8 +106,9 @@ static int register_raw(struct mx_ring *self, unsigned op, void *rows, unsigned 
 
 /* The operations a worker uses, and nothing else: an intruder on it opens no file and no socket. */
 static const uint8_t worker_ops[] = {
-    IORING_OP_ACCEPT, IORING_OP_RECV,     IORING_OP_SEND,      IORING_OP_ASYNC_CANCEL,
-    IORING_OP_CLOSE,  IORING_OP_MSG_RING, IORING_OP_URING_CMD,
+    IORING_OP_ACCEPT,   IORING_OP_RECV,      IORING_OP_SEND,        IORING_OP_ASYNC_CANCEL,
+    IORING_OP_CLOSE,    IORING_OP_WRITE,     IORING_OP_WRITE_FIXED, IORING_OP_FSYNC,
+    IORING_OP_MSG_RING, IORING_OP_URING_CMD,
 };
 static const uint8_t client_ops[] = {
     IORING_OP_CONNECT, IORING_OP_RECV,         IORING_OP_SEND,
@@ -356,4 +358,30 @@ void mx_ring_pass(struct mx_ring *self, int ring_fd, int fd, uint64_t target_dat
     } else {
         sqe->len = (uint32_t)fd; /* threads share the descriptor table */
     }
+}
+
+void mx_ring_write(struct mx_ring *self, const struct mx_ring_write *write) {
+    struct io_uring_sqe *sqe = take_sqe(self);
+    sqe->opcode = write->is_registered ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
+    sqe->fd = write->fd;
+    sqe->addr = (uint64_t)(uintptr_t)write->ptr;
+    sqe->len = write->len;
+    sqe->off = write->offset;
+    sqe->rw_flags = write->is_durable ? RWF_DSYNC : 0;
+    sqe->user_data = write->user_data;
+}
+
+void mx_ring_sync(struct mx_ring *self, int fd, uint64_t user_data) {
+    struct io_uring_sqe *sqe = take_sqe(self);
+    sqe->opcode = IORING_OP_FSYNC;
+    sqe->fd = fd;
+    sqe->fsync_flags = IORING_FSYNC_DATASYNC;
+    sqe->user_data = user_data;
+}
+
+int mx_ring_register_memory(struct mx_ring *self, const char *ptr, size_t len) {
+    struct iovec row = {(void *)(uintptr_t)ptr, len};
+    if (self->uring.ring_fd < 0)
+        return -ENOSYS; /* a ring in plain memory */
+    return register_raw(self, IORING_REGISTER_BUFFERS, &row, 1);
 }

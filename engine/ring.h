@@ -122,6 +122,23 @@ void mx_ring_message(struct mx_ring *self, int ring_fd, uint32_t value, uint64_t
 void mx_ring_pass(struct mx_ring *self, int ring_fd, int fd, uint64_t target_data,
                   uint64_t user_data);
 
+/* A write to a file. Completes with the octets written, or -errno. */
+struct mx_ring_write {
+    int fd;          /* a descriptor, never a direct slot */
+    const char *ptr; /* lent to the kernel until the completion */
+    uint32_t len;
+    uint64_t offset;
+    bool is_registered; /* ptr is in the memory of mx_ring_register_memory */
+    bool is_durable;    /* RWF_DSYNC: it is on the medium when it completes */
+    uint64_t user_data;
+};
+void mx_ring_write(struct mx_ring *self, const struct mx_ring_write *write);
+/* fdatasync: all writes to the file that have completed are on the medium when it completes. */
+void mx_ring_sync(struct mx_ring *self, int fd, uint64_t user_data);
+
+/* Pin memory for writes; before mx_ring_start, once. 0 or -errno: writes work without it. */
+MX_MUST_CHECK int mx_ring_register_memory(struct mx_ring *self, const char *ptr, size_t len);
+
 /* Submit what was prepared and wait. 0, or -errno that is fatal. */
 MX_MUST_CHECK int mx_ring_turn(struct mx_ring *self, const struct mx_ring_wait *wait);
 

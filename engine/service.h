@@ -26,6 +26,9 @@ struct mx_service {
 void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_t server_index,
                      bool accepts_all);
 
+/* Put accepted mail there instead. */
+void mx_service_set_sink(struct mx_service *self, const struct mx_sink_class *sink_class);
+
 /* Which limit a connection does not fit under any more. */
 enum mx_service_full {
     MX_FULL_NOT,

@@ -1,6 +1,7 @@
 #include "engine/worker.h"
 
 #include "engine/limits.h"
+#include "engine/spool/log.h"
 #include "engine/swap.h"
 
 #include <assert.h>
@@ -27,6 +28,7 @@ struct mx_conn *mx_worker_take_conn(struct mx_worker *self) {
                            .next_dirty = conn->next_dirty,
                            .next_starved = conn->next_starved,
                            .is_dirty = conn->is_dirty,
+                           .is_sink_queued = conn->is_sink_queued,
                            .is_starved = conn->is_starved};
     *conn = keep;
     return conn;
@@ -129,6 +131,10 @@ static void on_failed(struct mx_worker *self, const struct io_uring_cqe *cqe) {
     self->counters.stale++;
 }
 
+static void on_spool(struct mx_worker *self, const struct io_uring_cqe *cqe) {
+    mx_spool_log_on_cqe(self->spool, cqe);
+}
+
 /* clang-format off */
 static const struct {
     conn_fn *conn; /* for one connection, generation checked */
@@ -147,6 +153,7 @@ static const struct {
     [MX_OP_CLOSE]       = {NULL, on_failed, false},
     [MX_OP_MESSAGE]     = {NULL, on_message, false},
     [MX_OP_SWAP]        = {NULL, mx_swap_on_message, false},
+    [MX_OP_SPOOL]       = {NULL, on_spool, false},
 };
 /* clang-format on */
 
@@ -194,7 +201,8 @@ static void want_batch(struct mx_worker *self, struct mx_ring_wait *wait) {
 static struct mx_ring_wait plan_wait(struct mx_worker *self) {
     struct mx_ring_wait wait = {.events = 1};
     uint64_t next_ms = mx_timer_next_ms(&self->wheel, self->now_ms);
-    bool is_watching = self->drain_deadline_ms != 0 || self->is_accept_paused;
+    bool is_watching = self->drain_deadline_ms != 0 || self->is_accept_paused ||
+                       (self->spool != NULL && mx_spool_log_is_waiting(self->spool));
     if (is_watching && next_ms > MX_TIMER_TICK_MS)
         next_ms = MX_TIMER_TICK_MS;
     if (next_ms > MX_SLEEP_MAX_MS)
@@ -255,6 +263,8 @@ int mx_worker_turn(struct mx_worker *self) {
         if (self->sinks[i].class->turn != NULL)
             self->sinks[i].class->turn(&self->sinks[i]);
     }
+    if (self->spool != NULL)
+        mx_spool_log_turn(self->spool);
     flush_dirty(self);
     mx_swap_watch(self);
     if (self->shared.counters.messages != self->last_messages) {
@@ -268,8 +278,9 @@ int mx_worker_turn(struct mx_worker *self) {
  * take no more first and look at the load then. So none is sent to a worker that has left, and none
  * on its way is forgotten. */
 bool mx_worker_is_done(const struct mx_worker *self) {
-    bool is_empty =
-        atomic_load(&self->load) == 0 && self->passing == 0 && !mx_listener_is_any_armed(self);
+    bool is_empty = atomic_load(&self->load) == 0 && self->passing == 0 &&
+                    !mx_listener_is_any_armed(self) &&
+                    (self->spool == NULL || mx_spool_log_is_idle(self->spool));
     return self->is_stopping || (self->drain_deadline_ms != 0 && is_empty);
 }
 
@@ -286,13 +297,27 @@ static void sink_done(void *context, uint64_t owner, int result) {
         mx_conn_committed(self, conn, result);
 }
 
+void mx_worker_await_sink(struct mx_worker *self, struct mx_conn *conn) {
+    if (conn->is_sink_queued)
+        return;
+    conn->is_sink_queued = true;
+    uint32_t at = (self->sink_waiters_begin + self->sink_waiters_count++) % self->conn_capacity;
+    self->sink_waiters[at] = mx_worker_slot(self, conn);
+}
+
+/* In turn, as far as there is room: whoever has waited longest goes first. */
 static void sink_ready(void *context) {
     struct mx_worker *self = context;
-    if (self->sink_wait_count == 0)
-        return;
-    self->sink_wait_count = 0;
-    for (uint32_t i = 0; i < self->conn_used; i++)
-        mx_conn_sink_ready(self, &self->conns[i]);
+    for (uint32_t count = self->sink_waiters_count; count > 0; count--) {
+        struct mx_conn *conn = &self->conns[self->sink_waiters[self->sink_waiters_begin]];
+        struct mx_sink *sink = conn->state == MX_CONN_OPEN ? mx_worker_sink(self, conn) : NULL;
+        if (sink != NULL && !sink->class->is_ready(sink))
+            return;
+        self->sink_waiters_begin = (self->sink_waiters_begin + 1) % self->conn_capacity;
+        self->sink_waiters_count--;
+        conn->is_sink_queued = false;
+        mx_conn_sink_ready(self, conn);
+    }
 }
 
 static void *map(size_t octets) {
@@ -303,8 +328,9 @@ static void *map(size_t octets) {
 
 static int init_slots(struct mx_worker *self) {
     self->conns = map(self->conn_capacity * sizeof *self->conns);
+    self->sink_waiters = map(self->conn_capacity * sizeof *self->sink_waiters);
     self->free_head = self->dirty_head = MX_NO_SLOT;
-    return self->conns == NULL ? -ENOMEM : 0;
+    return self->conns == NULL || self->sink_waiters == NULL ? -ENOMEM : 0;
 }
 
 int mx_worker_init(struct mx_worker *self, struct mx_fleet *fleet, uint32_t index) {
@@ -337,6 +363,8 @@ void mx_worker_begin(struct mx_worker *self) {
         self->sinks[i].ready = sink_ready;
         self->sinks[i].context = self;
     }
+    if (self->spool != NULL)
+        mx_spool_log_bind(self->spool, sink_done, sink_ready, self);
     mx_listener_arm_all(self);
     atomic_store(&self->is_taking, true);
     atomic_store_explicit(&self->is_ready, true, memory_order_release);
@@ -348,5 +376,8 @@ void mx_worker_deinit(struct mx_worker *self) {
     mx_log_deinit(&self->log);
     if (self->conns != NULL)
         munmap(self->conns, self->conn_capacity * sizeof *self->conns);
+    if (self->sink_waiters != NULL)
+        munmap(self->sink_waiters, self->conn_capacity * sizeof *self->sink_waiters);
     self->conns = NULL;
+    self->sink_waiters = NULL;
 }

@@ -19,6 +19,8 @@
 
 enum { MX_NO_SLOT = UINT32_MAX >> 1 };
 
+struct mx_spool_log;
+
 /* Messages from the main thread. */
 enum mx_message { MX_MESSAGE_NONE, MX_MESSAGE_DRAIN, MX_MESSAGE_STOP };
 
@@ -85,7 +87,9 @@ struct mx_worker {
     uint32_t session_seq; /* connections served so far */
     uint32_t passing;     /* connections on their way to another worker */
     struct mx_batch batch;
-    uint32_t sink_wait_count;   /* connections that waited for the sink since it was ready */
+    struct mx_spool_log *spool; /* NULL: mail is not kept */
+    uint32_t *sink_waiters;     /* ring of conn_capacity slots that wait for the sink ... */
+    uint32_t sink_waiters_begin, sink_waiters_count;
     uint64_t drain_deadline_ms; /* 0: not draining */
     uint32_t drain_timeout_ms;
     uint64_t limits_logged_ms; /* the second in which ... */
@@ -147,6 +151,8 @@ static inline struct mx_sink *mx_worker_sink(struct mx_worker *self, const struc
 void mx_worker_mark_dirty(struct mx_worker *self, struct mx_conn *conn);
 /* Give back the receive buffer that a completion without data may have, too. */
 void mx_worker_drop_buffer(struct mx_worker *self, const struct io_uring_cqe *cqe);
+/* Put a connection into the FIFO of those that go on when the sink is ready. */
+void mx_worker_await_sink(struct mx_worker *self, struct mx_conn *conn);
 /* Park a receiver that found no buffer. */
 void mx_worker_park(struct mx_worker *self, struct mx_conn *conn);
 

@@ -1,9 +1,8 @@
 /* discard.c - the sink of benchmarks: whatever it gets is gone. The session counts what passed. */
 #include "engine/sink/sink.h"
 
-static int discard_open(struct mx_sink *self, struct mx_sink_message *message,
-                        const struct mx_envelope *envelope) {
-    (void)self, (void)message, (void)envelope;
+static int discard_open(struct mx_sink *self, struct mx_sink_message *message) {
+    (void)self, (void)message;
     return 0;
 }
 
@@ -13,9 +12,8 @@ static int discard_write(struct mx_sink *self, struct mx_sink_message *message,
     return 0;
 }
 
-static int discard_commit(struct mx_sink *self, struct mx_sink_message *message,
-                          struct mx_envelope *envelope) {
-    (void)self, (void)message, (void)envelope;
+static int discard_commit(struct mx_sink *self, struct mx_sink_message *message) {
+    (void)self, (void)message;
     return 0;
 }
 

@@ -44,10 +44,9 @@ static uint32_t index_of(const struct mx_envelope *envelope) {
     return (uint32_t)strtoul(text, NULL, 10);
 }
 
-static int sink_open(struct mx_sink *self, struct mx_sink_message *message,
-                     const struct mx_envelope *envelope) {
+static int sink_open(struct mx_sink *self, struct mx_sink_message *message) {
     (void)self;
-    uint32_t index = index_of(envelope);
+    uint32_t index = index_of(&message->session->envelope);
     SIM_CHECK(index < sim.message_count, "message", index, sim.message_count);
     struct sim_message *m = &sim.messages[index];
     SIM_CHECK(m->stage == SIM_UNSEEN, "opened twice", index, m->stage);
@@ -126,8 +125,8 @@ static int pick_commit_result(void) {
     return sim_fault(SIM_F_SINK_COMMIT_EIO) ? -EIO : 0;
 }
 
-static int sink_commit(struct mx_sink *self, struct mx_sink_message *message,
-                       struct mx_envelope *envelope) {
+static int sink_commit(struct mx_sink *self, struct mx_sink_message *message) {
+    struct mx_envelope *envelope = &message->session->envelope;
     uint32_t index;
     struct sim_message *m = message_of(message, &index);
     struct sim_sink *state = state_of(self);

@@ -1,0 +1,48 @@
+/* spool.c - the sink that keeps mail: the worker's log, which says when it is on the disk. */
+#include "engine/sink/sink.h"
+#include "engine/spool/log.h"
+
+#include <errno.h>
+
+static struct mx_spool_log *log_of(struct mx_sink *self) {
+    return self->store;
+}
+
+static int spool_has_space(struct mx_sink *self, uint64_t octets) {
+    return mx_spool_log_has_space(log_of(self), octets);
+}
+
+static bool spool_is_ready(struct mx_sink *self) {
+    return mx_spool_log_is_ready(log_of(self));
+}
+
+static int spool_open(struct mx_sink *self, struct mx_sink_message *message) {
+    uint64_t octets = message->session->envelope.declared_size;
+    return mx_spool_log_open(log_of(self), message->owner, octets, &message->token);
+}
+
+static int spool_write(struct mx_sink *self, struct mx_sink_message *message,
+                       const struct mx_span *slices, uint32_t count) {
+    return mx_spool_log_write(log_of(self), message->token, slices, count);
+}
+
+static int spool_commit(struct mx_sink *self, struct mx_sink_message *message) {
+    struct mx_spool_origin origin = {message->session, message->server_name};
+    int64_t now_ns = message->session->shared->now_s * INT64_C(1000000000);
+    return mx_spool_log_commit(log_of(self), message->token, &origin, now_ns);
+}
+
+static void spool_abort(struct mx_sink *self, struct mx_sink_message *message) {
+    mx_spool_log_abort(log_of(self), message->token);
+}
+
+const struct mx_sink_class mx_sink_spool = {
+    .name = "spool",
+    .keeps_content = true,
+    .has_space = spool_has_space,
+    .is_ready = spool_is_ready,
+    .open = spool_open,
+    .write = spool_write,
+    .commit = spool_commit,
+    .abort = spool_abort,
+};

@@ -1,0 +1,68 @@
+/* log_envelope.c - what is known of a message beside its content, as it goes to the disk. */
+#include "engine/spool/log_impl.h"
+
+static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+/* A cursor: without memory it only counts. */
+struct cursor {
+    char *to;
+    uint32_t len;
+};
+
+static void put(struct cursor *self, enum mx_spool_envelope type, const void *ptr, size_t len) {
+    struct mx_spool_tlv tlv = {.type = (uint16_t)type, .len = (uint32_t)len};
+    if (self->to != NULL) {
+        memcpy(self->to + self->len, &tlv, sizeof tlv);
+        if (len > 0)
+            memcpy(self->to + self->len + sizeof tlv, ptr, len);
+    }
+    self->len += (uint32_t)(sizeof tlv + len);
+}
+
+static void put_span(struct cursor *self, enum mx_spool_envelope type, struct mx_span text) {
+    put(self, type, text.ptr, text.len);
+}
+
+static void put_peer(struct cursor *self, const struct mx_ip *peer) {
+    uint8_t address[16] = {0};
+    if (peer->family == 4) {
+        memcpy(address, mapped_prefix, sizeof mapped_prefix);
+        memcpy(address + sizeof mapped_prefix, peer->bytes, 4);
+    } else {
+        memcpy(address, peer->bytes, sizeof address);
+    }
+    if (peer->family != 0)
+        put(self, MX_SPOOL_ENV_PEER, address, sizeof address);
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): the cursor writes to it */
+uint32_t mx_spool_envelope_put(const struct mx_spool_origin *origin, char *to) {
+    const struct mx_session *session = origin->session;
+    const struct mx_envelope *envelope = &session->envelope;
+    struct cursor cursor = {to, 0};
+    put_span(&cursor, MX_SPOOL_ENV_SENDER, mx_envelope_sender(envelope));
+    uint32_t at = envelope->rcpts_at;
+    for (struct mx_rcpt rcpt; mx_envelope_rcpt_next(envelope, &at, &rcpt);)
+        put_span(&cursor, MX_SPOOL_ENV_RCPT, rcpt.address);
+    put_span(&cursor, MX_SPOOL_ENV_LISTENER, mx_span_of(origin->server_name));
+    put_peer(&cursor, &session->peer);
+    put(&cursor, MX_SPOOL_ENV_HELO, session->helo_name, session->helo_len);
+    if (envelope->declared_size > 0)
+        put(&cursor, MX_SPOOL_ENV_SIZE, &envelope->declared_size, sizeof envelope->declared_size);
+    if (envelope->body_type != MX_BODY_NONE)
+        put(&cursor, MX_SPOOL_ENV_BODY, &envelope->body_type, sizeof envelope->body_type);
+    put(&cursor, MX_SPOOL_ENV_SESSION, &session->id, sizeof session->id);
+    return cursor.len;
+}
+
+uint16_t mx_spool_envelope_flags(const struct mx_session *session) {
+    const struct mx_envelope *envelope = &session->envelope;
+    unsigned flags = 0;
+    flags |= session->dot.has_8bit ? MX_SPOOL_8BIT : 0;
+    flags |= session->dot.has_nul ? MX_SPOOL_NUL : 0;
+    flags |= session->dot.has_bare_cr ? MX_SPOOL_BARE_CR : 0;
+    flags |= envelope->body_type == MX_BODY_BINARYMIME ? MX_SPOOL_BINARY : 0;
+    flags |= envelope->is_smtputf8 ? MX_SPOOL_UTF8 : 0;
+    flags |= session->conf->proto == MX_PROTO_LMTP ? MX_SPOOL_LMTP : 0;
+    return (uint16_t)flags;
+}
