@@ -278,24 +278,6 @@ static void check_binds(struct mx_loader *self) {
     check_conflicts(self, rows, count);
 }
 
-/* Only for check: serve refuses what it cannot keep by itself, with its own exit status. */
-static void check_spool(struct mx_loader *self) {
-    const struct mx_conf *conf = self->conf;
-    const struct mx_yaml_node *node = place(&self->file, MX_SECTION_SPOOL, "durability");
-    bool is_any = false;
-    for (uint32_t i = 0; i < conf->server_count; i++)
-        is_any = is_any || conf->servers[i].enabled;
-    bool is_default = node == self->file.map;
-    if (conf->durability != MX_DURABILITY_NONE && (is_any || !is_default))
-        warn(self, node,
-             is_default ? "spool.durability is fsync where it is not written: this version cannot "
-                          "serve it, only none"
-                        : "spool.durability: this version cannot serve fsync and write, only none");
-    if (conf->spool_directory)
-        warn(self, place(&self->file, MX_SECTION_SPOOL, "directory"),
-             "spool.directory: not used in this version, which has no spool");
-}
-
 void mx_check_all(struct mx_loader *self) {
     uint32_t count = self->conf->server_count;
     if (self->scratch->is_failed || self->origin_count != count)
@@ -305,6 +287,4 @@ void mx_check_all(struct mx_loader *self) {
             check_server(self, &self->conf->servers[i], &self->origins[i]);
     }
     check_binds(self);
-    if (self->is_check)
-        check_spool(self);
 }

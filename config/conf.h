@@ -13,6 +13,7 @@
 
 enum mx_batch_wait { MX_BATCH_WAIT_OFF = 0, MX_BATCH_WAIT_AUTO = -1 }; /* else microseconds */
 enum mx_durability { MX_DURABILITY_FSYNC, MX_DURABILITY_WRITE, MX_DURABILITY_NONE };
+enum mx_sync_mode { MX_SYNC_AUTO, MX_SYNC_DSYNC, MX_SYNC_FDATASYNC };
 enum mx_log_level { MX_LOG_ERROR, MX_LOG_WARN, MX_LOG_INFO, MX_LOG_DEBUG };
 enum mx_log_format { MX_LOG_FORMAT_LOGFMT, MX_LOG_FORMAT_JSON };
 enum mx_verify_identity {
@@ -119,7 +120,11 @@ struct mx_conf {
     struct mx_conf_server *servers; /* smtpservers then lmtpservers, in file order */
     uint32_t server_count;
     enum mx_durability durability; /* spool.durability */
-    const char *spool_directory;   /* spool.directory; NULL = none */
+    enum mx_sync_mode sync_mode;   /* spool.syncMode; auto */
+    const char *spool_directory;   /* /var/spool/mxring */
+    const char *spool_second;      /* spool.secondDirectory; NULL = none */
+    uint64_t spool_segment_octets; /* spool.segmentSize; 4M..1G, a power of two; 64M */
+    uint64_t spool_reserve_octets; /* spool.reserve: left free on each disk; 512M */
     const char *path;              /* the file it was read from; NULL = none */
     bool is_format_given; /* log.format is the command line's: a reload does not compare it */
     void *arena;          /* private to config/ */

@@ -18,7 +18,7 @@ const char mx_conf_example[] = "engine:\n"
                                "domains: [example.com, example.org]\n"
                                "defaultDomain: example.com\n"
                                "spool:\n"
-                               "  durability: none\n"
+                               "  directory: /var/spool/mxring\n"
                                "smtpservers:\n"
                                "  - bind: [\"0.0.0.0:25\", \"[::]:25\"]\n"
                                "    helloName: mx1.example.com\n"
@@ -43,14 +43,10 @@ static void put_missing(FILE *stream) {
         {"in `spool`",                         MX_SECTION_SPOOL },
         {"in `smtpservers` and `lmtpservers`", MX_SECTION_SERVER},
     };
-    fputs(
-        "## Not in this version\n\n"
-        "- There is no spool: with `spool: {durability: fsync}`, the default, and with `write`\n"
-        "  `check` warns and `serve` ends with status 69. Only `none` is served: accepted mail is\n"
-        "  counted and thrown away. `spool.directory` has no effect.\n"
-        "- `verifyIdentity` can only be `disabled`, `handlerchain` only `[]`.\n"
-        "- These keys are refused:\n",
-        stream);
+    fputs("## Not in this version\n\n"
+          "- `verifyIdentity` can only be `disabled`, `handlerchain` only `[]`.\n"
+          "- These keys are refused:\n",
+          stream);
     for (size_t p = 0; p < sizeof places / sizeof *places; p++) {
         const char *before = "", *key;
         unsigned sections = 0;

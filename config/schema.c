@@ -42,6 +42,13 @@ static const struct mx_lookup words_durability[] = {
     {NULL,    0                  }
 };
 
+static const struct mx_lookup words_sync[] = {
+    {"auto",      MX_SYNC_AUTO     },
+    {"dsync",     MX_SYNC_DSYNC    },
+    {"fdatasync", MX_SYNC_FDATASYNC},
+    {NULL,        0                }
+};
+
 static const struct mx_lookup words_bare_lf[] = {
     {"accept", false},
     {"refuse", true },
@@ -174,11 +181,23 @@ const struct mx_row mx_schema[] = {
 
     {"durability", SPOOL, MX_TYPE_WORD, MX_UNIT_NONE, 0, 0, 0, "fsync", NULL, words_durability,
      CONF(durability),
-     "what a 250 promises: on the device, handed to the kernel, or nothing; only none is in this "
-     "version"},
-    {"directory", SPOOL, MX_TYPE_PATH, MX_UNIT_NONE, NULLS, 1, 4095, "null", NULL, NULL,
+     "what a 250 promises: fsync, the message is on the device; write, the kernel has it; none, "
+     "nothing: it is counted and thrown away"},
+    {"directory", SPOOL, MX_TYPE_PATH, MX_UNIT_NONE, 0, 1, 4000, "/var/spool/mxring", NULL, NULL,
      CONF(spool_directory),
-     "directory of the spool; not used in this version"},
+     "directory of the spool; made when its parent exists"},
+    {"secondDirectory", SPOOL, MX_TYPE_PATH, MX_UNIT_NONE, NULLS, 1, 4000, "null", NULL, NULL,
+     CONF(spool_second),
+     "on another device: takes over while the first one fails or is full"},
+    {"segmentSize", SPOOL, MX_TYPE_SIZE, MX_UNIT_OCTET, POW2, 4 * M, G, "64M", NULL, NULL,
+     CONF(spool_segment_octets),
+     "size of the files that mail is written to; some are made ahead for each worker"},
+    {"syncMode", SPOOL, MX_TYPE_WORD, MX_UNIT_NONE, 0, 0, 0, "auto", NULL, words_sync,
+     CONF(sync_mode),
+     "how batches get durable: each write by itself, or by one fdatasync behind several"},
+    {"reserve", SPOOL, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 0, 1024 * G, "512M", NULL, NULL,
+     CONF(spool_reserve_octets),
+     "left free on each disk of the spool: below it MAIL is answered 452"},
 
     {"enabled", BOTH, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "true", "@enabled", NULL,
      SERVER(enabled),
@@ -297,10 +316,6 @@ static const struct {
     {MX_SECTION_TOP,    "delivery"       },
     {MX_SECTION_TOP,    "admin"          },
     {MX_SECTION_TOP,    "fixture"        },
-    {MX_SECTION_SPOOL,  "segmentSize"    },
-    {MX_SECTION_SPOOL,  "syncMode"       },
-    {MX_SECTION_SPOOL,  "secondDirectory"},
-    {MX_SECTION_SPOOL,  "reserve"        },
     {MX_SECTION_SERVER, "tls"            },
     {MX_SECTION_SMTP,   "auth"           },
     {MX_SECTION_SMTP,   "maxAuthFailures"},

@@ -21,6 +21,8 @@ static int new_services(struct mx_rules *self, struct mx_rules_world *world,
         mx_service_init(service, self->conf, i, world->accepts_all);
         service->rules = self;
         service->session_conf.faults = world->faults;
+        if (world->sink_class != NULL)
+            mx_service_set_sink(service, world->sink_class);
         service->iptable = world->iptable;
         service->tally = old != MX_CONF_NO_SERVER ? before->services[old].tally : tally_new(world);
         if (service->tally == NULL)

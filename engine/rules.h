@@ -35,10 +35,11 @@ struct mx_rules {
 /* What the services of all rules have in common. */
 struct mx_rules_world {
     uint32_t worker_count;
-    bool accepts_all;              /* mxring sink */
-    const struct mx_fault *faults; /* [MX_FAULT_PLACES] or NULL */
-    struct mx_iptable *iptable;    /* NULL: no connectionLimitPerIP can be in the configuration */
-    uint32_t tally_seq;            /* the last id that was given */
+    bool accepts_all;                       /* mxring sink */
+    const struct mx_sink_class *sink_class; /* where mail goes; NULL: it is thrown away */
+    const struct mx_fault *faults;          /* [MX_FAULT_PLACES] or NULL */
+    struct mx_iptable *iptable; /* NULL: no connectionLimitPerIP can be in the configuration */
+    uint32_t tally_seq;         /* the last id that was given */
 };
 
 /* The rules of a configuration, which is borrowed unless `owned` is set to it. With `before`, a

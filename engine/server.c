@@ -105,11 +105,20 @@ static uint32_t usable_features(const struct mx_server *self) {
 
 /* ---- services and workers ---- */
 
+static bool keeps_mail(const struct mx_server *self) {
+    return !self->accepts_all && self->conf->durability != MX_DURABILITY_NONE;
+}
+
+static const struct mx_sink_class *sink_class(const struct mx_server *self) {
+    return keeps_mail(self) ? &mx_sink_spool : &mx_sink_discard;
+}
+
 static int new_rules(struct mx_server *self) {
     const struct mx_conf *conf = self->conf;
     bool needs_iptable = conf->path != NULL; /* a reload may bring the limit */
     self->world = (struct mx_rules_world){.worker_count = count_workers(conf),
                                           .accepts_all = self->accepts_all,
+                                          .sink_class = sink_class(self),
                                           .faults = self->faults};
     for (uint32_t i = 0; i < conf->server_count; i++)
         needs_iptable = needs_iptable || conf->servers[i].connection_limit_per_ip > 0;
@@ -122,12 +131,12 @@ static int new_rules(struct mx_server *self) {
 }
 
 /* All servers keep their mail in the same way, and a reload cannot change it: one sink a worker. */
-static int new_sinks(struct mx_worker *worker) {
+static int new_sinks(const struct mx_server *self, struct mx_worker *worker) {
     worker->sinks = calloc(1, sizeof *worker->sinks);
     if (worker->sinks == NULL)
         return -ENOMEM;
     worker->sink_count = 1;
-    worker->sinks[0].class = &mx_sink_discard;
+    worker->sinks[0].class = sink_class(self);
     return 0;
 }
 
@@ -142,7 +151,7 @@ static int new_worker(struct mx_server *self, uint32_t index) {
     if (err == 0 && worker->listeners == NULL)
         err = -ENOMEM;
     if (err == 0)
-        err = new_sinks(worker);
+        err = new_sinks(self, worker);
     worker->cpu = mx_thread_cpu(index);
     return err;
 }
@@ -372,6 +381,33 @@ static int drop_privileges(struct mx_server *self) {
     return 0;
 }
 
+/* Behind drop_privileges: the files belong to who serves. */
+static int open_spool(struct mx_server *self) {
+    if (!keeps_mail(self))
+        return 0;
+    int err = mx_spool_open(&self->spool, self->conf, self->fleet.worker_count);
+    if (err < 0)
+        return mx_server_fail(self, MX_EXIT_DISK, self->conf->spool_directory, err);
+    for (uint32_t i = 0; i < self->fleet.worker_count && err == 0; i++) {
+        struct mx_worker *worker = &self->fleet.workers[i];
+        uint32_t message_count = worker->conn_capacity + MX_SPOOL_ORPHANS;
+        err = mx_spool_new_log(self->spool, i, message_count, &worker->ring, &worker->spool);
+        worker->sinks[0].store = worker->spool;
+    }
+    if (err == 0)
+        err = mx_spool_start(self->spool);
+    if (err < 0)
+        return mx_server_fail(self, MX_EXIT_SYSTEM, "spool", err);
+    struct mx_log_line line;
+    bool is_durable = self->conf->durability == MX_DURABILITY_FSYNC;
+    mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "durability");
+    mx_log_str(&line, "durability", is_durable ? "fsync" : "write");
+    mx_log_str(&line, "directory", self->conf->spool_directory);
+    mx_log_str(&line, "sync", mx_spool_sync_name(self->spool));
+    mx_log_end(&line);
+    return 0;
+}
+
 static int set_up(struct mx_server *self) {
     int err = mx_ring_probe(&self->features);
     if (err < 0)
@@ -389,7 +425,9 @@ static int set_up(struct mx_server *self) {
     if (err < 0)
         return mx_server_fail(self, MX_EXIT_SYSTEM, mx_ring_remedy(err), err);
     int code = new_listeners(self);
-    return code == 0 ? drop_privileges(self) : code;
+    if (code == 0)
+        code = drop_privileges(self);
+    return code == 0 ? open_spool(self) : code;
 }
 
 static double seconds_of(const struct timeval *tv) {
@@ -408,11 +446,15 @@ static void sum_up(struct mx_server *self, struct mx_totals *totals) {
 static void free_all(struct mx_server *self) {
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
         struct mx_worker *worker = &self->fleet.workers[i];
+        if (worker->spool != NULL)
+            mx_spool_log_close(worker->spool);
         mx_ring_deinit(&worker->ring);
+        mx_spool_log_free(worker->spool);
         mx_worker_deinit(worker);
         free(worker->listeners);
         free(worker->sinks);
     }
+    mx_spool_free(self->spool);
     mx_listens_close_all(&self->listens);
     mx_ring_deinit(&self->ring);
     free(self->fleet.workers);

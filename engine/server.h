@@ -5,6 +5,7 @@
 #include "engine/listen.h"
 #include "engine/log.h"
 #include "engine/reload.h"
+#include "engine/spool/spool.h"
 #include "engine/totals.h"
 #include "engine/worker.h"
 
@@ -30,6 +31,7 @@ struct mx_server {
         *rules; /* that new sessions get; in the middle of a reload still the old ones */
     struct mx_listens listens;
     struct mx_reload reload;
+    struct mx_spool *spool; /* NULL: mail is not kept */
     struct mx_log log;
     struct mx_ring ring;     /* for messages to the workers */
     enum mx_message message; /* what the workers have to hear */

@@ -40,7 +40,6 @@ bool mx_service_admits(const struct mx_service *self, const struct mx_ip *peer) 
 }
 
 void mx_service_set_sink(struct mx_service *self, const struct mx_sink_class *sink_class) {
-    self->sink_class = sink_class;
     self->session_conf.needs_trace = sink_class->keeps_content;
     if (sink_class->has_space != NULL)
         self->session_conf.hooks |= 1u << MX_HOOK_MAIL;

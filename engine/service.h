@@ -26,7 +26,7 @@ struct mx_service {
 void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_t server_index,
                      bool accepts_all);
 
-/* Put accepted mail there instead. */
+/* What its sessions must know of where their mail goes. */
 void mx_service_set_sink(struct mx_service *self, const struct mx_sink_class *sink_class);
 
 /* Which limit a connection does not fit under any more. */

@@ -38,17 +38,11 @@ static int warn_of_loss(const struct mx_conf *conf) {
     return 0;
 }
 
-static int run(const struct mx_conf *conf, const char *path) {
+static int run(const struct mx_conf *conf) {
     struct mx_totals totals;
-    if (conf->durability == MX_DURABILITY_NONE)
-        return warn_of_loss(conf) < 0 ? MX_EXIT_SYSTEM : mx_server_run(conf, false, NULL, &totals);
-    /* a 250 that is not durable would break the promise of this command */
-    fprintf(stderr,
-            "mxring: %s: spool.durability fsync and write are not available in this version: "
-            "there is no spool yet. With `spool: {durability: none}` mail is accepted and "
-            "thrown away, which is what `mxring sink` does.\n",
-            path);
-    return MX_EXIT_UNAVAILABLE;
+    if (conf->durability == MX_DURABILITY_NONE && warn_of_loss(conf) < 0)
+        return MX_EXIT_SYSTEM;
+    return mx_server_run(conf, false, NULL, &totals);
 }
 
 int mx_cli_serve(int argc, char **argv) {
@@ -75,7 +69,7 @@ int mx_cli_serve(int argc, char **argv) {
     conf->is_format_given = format != NULL;
     if (format != NULL)
         conf->log.format = strcmp(format, "json") == 0 ? MX_LOG_FORMAT_JSON : MX_LOG_FORMAT_LOGFMT;
-    int code = run(conf, path);
+    int code = run(conf);
     mx_conf_free(conf);
     return code;
 }

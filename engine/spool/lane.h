@@ -25,7 +25,7 @@ struct mx_spool_ready {
 struct mx_spool_retired {
     int fd; /* given back: the keeper closes it */
     uint32_t dir, number;
-    uint64_t epoch, end_offset, last_lsn, oldest_epoch, content_octets;
+    uint64_t epoch, prev_epoch, end_offset, last_lsn, oldest_epoch, content_octets;
     uint32_t message_count, rcpt_count; /* acknowledged ones */
     bool is_sealed;                     /* its footer is durable */
     int error;                          /* why it was given up; 0: it is full */

@@ -1,4 +1,5 @@
 /* log_write.c - batches on their way to the disk, the segments they go to, and the answers. */
+#include "engine/spool/block.h"
 #include "engine/spool/log_impl.h"
 
 #include <assert.h>
@@ -43,17 +44,8 @@ static void write_block(struct mx_spool_log *self, int fd, const char *block, ui
 
 /* ---- header and footer ---- */
 
-/* Twice in the block, so that one bad sector does not lose a segment. */
-static void put_block(char *block, const void *content, size_t len) {
-    memset(block, 0, MX_SPOOL_BLOCK);
-    memcpy(block, content, len);
-    memcpy(block + MX_SPOOL_COPY_AT, content, len);
-}
-
 static void put_header(struct mx_spool_log *self) {
     struct mx_spool_header header = {
-        .magic = MX_SPOOL_HEADER_MAGIC,
-        .version = MX_SPOOL_VERSION,
         .core = self->conf.core,
         .epoch = self->epoch,
         .size_octets = self->segment.size_octets,
@@ -63,15 +55,12 @@ static void put_header(struct mx_spool_log *self) {
         .created_ns = now_ns(self),
     };
     memcpy(header.uuid, self->conf.uuid, sizeof header.uuid);
-    header.crc = mx_crc32c(0, (struct mx_span){(const char *)&header, sizeof header});
-    put_block(header_block(self), &header, sizeof header);
+    mx_spool_header_write(header_block(self), &header);
 }
 
 static void put_footer(const struct mx_spool_log *self, const struct mx_spool_retired *counts,
                        char *block) {
     struct mx_spool_footer footer = {
-        .magic = MX_SPOOL_FOOTER_MAGIC,
-        .version = MX_SPOOL_VERSION,
         .core = self->conf.core,
         .message_count = counts->message_count,
         .epoch = counts->epoch,
@@ -83,8 +72,7 @@ static void put_footer(const struct mx_spool_log *self, const struct mx_spool_re
         .rcpt_count = counts->rcpt_count,
     };
     memcpy(footer.uuid, self->conf.uuid, sizeof footer.uuid);
-    footer.crc = mx_crc32c(0, (struct mx_span){(const char *)&footer, sizeof footer});
-    put_block(block, &footer, sizeof footer);
+    mx_spool_footer_write(block, &footer);
 }
 
 /* ---- segments ---- */
@@ -127,6 +115,7 @@ static void enter_segment(struct mx_spool_log *self) {
         .dir = self->segment.dir,
         .number = self->segment.number,
         .epoch = self->epoch,
+        .prev_epoch = self->prev_epoch,
         .end_offset = MX_SPOOL_BLOCK,
         .oldest_epoch = self->epoch,
     };

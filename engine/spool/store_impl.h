@@ -1,4 +1,4 @@
-/* store_impl.h - what store.c, list.c and recover.c share. Nobody else includes this. */
+/* store_impl.h - what store.c, list.c, recover.c and keeper.c share. Nobody else includes this. */
 #pragma once
 #include "engine/spool/store.h"
 

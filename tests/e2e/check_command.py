@@ -57,12 +57,13 @@ def test_second_document():
     equal(positions(result.stderr, path), [(1, 19), (2, 1)], result.stderr)
 
 
-def test_what_cannot_be_served():
-    path = write_config("spool:\n  durability: fsync\n  directory: /var/spool/mxring\n")
+def test_spool():
+    path = write_config("spool:\n  durability: fsync\n  directory: /var/spool/mxring\n"
+                        "  segmentSize: 48M\n")
     result = mxring("check", "-c", path)
-    equal(result.returncode, 0, "it is valid")
-    equal(positions(result.stderr, path), [(2, 15), (3, 14)], result.stderr)
-    equal(result.stderr.count("warning: "), 2)
+    equal(result.returncode, 1)
+    equal(positions(result.stderr, path), [(4, 16)], result.stderr)
+    assert "power of two" in result.stderr, result.stderr
 
 
 def test_too_many_addresses():

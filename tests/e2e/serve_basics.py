@@ -233,12 +233,12 @@ def test_port_of_another_mxring():
         server.stop()
 
 
-def test_no_spool_is_no_gateway():
-    path = write_config("domains: [example.com]\nsmtpservers:\n"
+def test_a_spool_that_cannot_be_used():
+    path = write_config("domains: [example.com]\nspool: {directory: /proc/mxring}\nsmtpservers:\n"
                         "  - {bind: '127.0.0.1:0', handlerchain: []}\n")
     result = mxring("serve", "-c", path)
-    equal(result.returncode, 69, result.stderr)
-    assert "durability" in result.stderr, result.stderr
+    equal(result.returncode, 74, result.stderr)
+    assert "/proc/mxring" in result.stderr, result.stderr
 
 
 def test_bad_configuration():

@@ -149,31 +149,6 @@ Test(conf_check, no_open_relay) {
     expect_relay(all_but(most, sizeof most, 200), (const char *const[]){NULL}, NULL);
 }
 
-#define SPOOL_DURABILITY                                                                           \
-    "warning: spool.durability: this version cannot serve fsync and write, only none\n"
-#define SPOOL_DIRECTORY "warning: spool.directory: not used in this version, which has no spool\n"
-#define SPOOL_DEFAULT                                                                              \
-    "warning: spool.durability is fsync where it is not written: this version cannot serve it, "   \
-    "only none\n"
-
-Test(conf_check, what_cannot_be_served_is_a_warning_of_check) {
-    static const struct {
-        const char *text, *wanted;
-    } cases[] = {
-        {"spool: {durability: fsync, directory: /x}\n",
-         "f:1:21: " SPOOL_DURABILITY "f:1:39: " SPOOL_DIRECTORY                                   },
-        {"spool:\n  durability: write\n",                              "f:2:15: " SPOOL_DURABILITY},
-        {"domains: []\n" S "name: x\n",                                "f:1:1: " SPOOL_DEFAULT    },
-        {"spool: {durability: none, directory: null}\n" S "name: x\n", ""                         },
-        {"smtpservers: [{enabled: no}]\n",                             ""                         },
-        {"domains: []\n",                                              ""                         },
-    };
-    for (size_t i = 0; i < ROWS(cases); i++) {
-        expect_problems(cases[i].text, true, cases[i].wanted);
-        expect_problems(cases[i].text, false, ""); /* serve says it in its own way */
-    }
-}
-
 /* What is stored for "enabled" decides, and a duplicate is an error also where little else is. */
 Test(conf_check, duplicates_and_enabled) {
     expect_problems("smtpservers: [{enabled: true, maxErrors: x, handlerchain: [],\n"

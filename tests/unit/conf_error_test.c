@@ -50,7 +50,8 @@ Test(conf_error, keys) {
          "unknown key 'engin' in the file; did you mean 'engine'?; valid keys: engine, log, "
          "domains, ..."                                                                                                      },
         {"unknown, nothing near", "spool: {qqqqqqqqqqqq: 1}\n",           1, 9,
-         "unknown key 'qqqqqqqqqqqq' in spool; valid keys: durability, directory"                                            },
+         "unknown key 'qqqqqqqqqqqq' in spool; valid keys: durability, directory, "
+         "secondDirectory, segmentSize, syncMode, reserve"                                            },
         {"unknown in engine",     "engine:\n  worker: 1\n",               2, 3,
          "unknown key 'worker' in engine; did you mean 'workers'?; valid keys: workers, batchWait, "
          "allowOpenRelay, ..."                                                                                               },
@@ -81,8 +82,6 @@ Test(conf_error, keys) {
         {"later: delivery",       "delivery: {}\n",                       1, 1, "'delivery' is not available in this version"},
         {"later: tls",            S "tls: {a: b}\n",                      3, 5, "'tls' is not available in this version"     },
         {"later: auth",           S "auth: {}\n",                         3, 5, "'auth' is not available in this version"    },
-        {"later: segmentSize",    "spool: {segmentSize: 1}\n",            1, 9,
-         "'segmentSize' is not available in this version"                                                                    },
         {"SMTP only",             L "authorizedAddresses: 127.*\n",       3, 5,
          "'authorizedAddresses' is not an option of lmtpservers"                                                             },
         {"SMTP only greeting",    L "smtpGreeting: x\n",                  3, 5,

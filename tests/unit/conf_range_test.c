@@ -19,6 +19,7 @@ struct range_case {
 
 #define E "engine:\n  "
 #define G "log:\n  "
+#define P "spool:\n  "
 #define S "smtpservers:\n- handlerchain: []\n  "
 
 #define MOST "0 and 2147483647"
@@ -33,6 +34,8 @@ static const struct range_case cases[] = {
     {"maxUnsent",            E, "4096", "1M",         "4095",    "1025K",                "4K and 1M"                 },
     {"drainTimeout",         E, "0",    "1h",         "-1",      "3601",                 "0 and 3600s"               },
     {"queue",                G, "4K",   "64M",        "2K",      "128M",                 "4K and 64M"                },
+    {"segmentSize",          P, "4M",   "1G",         "2M",      "2G",                   "4M and 1G"                 },
+    {"reserve",              P, "0",    "1024G",      "-1",      "1025G",                "0 and 1024G"               },
     {"connectionBacklog",    S, "1",    "65535",      "0",       "65536",                "1 and 65535"               },
     {"connectionTimeout",    S, "0",    "24h",        "-1",      "86401",                "0 and 86400s"              },
     {"dataTimeout",          S, "0",    "1d",         "-1",      "86400001ms",           "0 and 86400s"              },
@@ -117,7 +120,7 @@ Test(conf_range, lengths_of_texts) {
     } texts[] = {
         {"smtpGreeting", S,            500 },
         {"name",         S,            64  },
-        {"directory",    "spool:\n  ", 4095}
+        {"directory",    "spool:\n  ", 4000}
     };
     char value[5000];
     for (size_t i = 0; i < ROWS(texts); i++) {
