@@ -385,7 +385,7 @@ static int drop_privileges(struct mx_server *self) {
 static int open_spool(struct mx_server *self) {
     if (!keeps_mail(self))
         return 0;
-    int err = mx_spool_open(&self->spool, self->conf, self->fleet.worker_count);
+    int err = mx_spool_new(&self->spool, self->conf, self->fleet.worker_count);
     if (err < 0)
         return mx_server_fail(self, MX_EXIT_DISK, self->conf->spool_directory, err);
     for (uint32_t i = 0; i < self->fleet.worker_count && err == 0; i++) {

@@ -16,7 +16,6 @@ static const struct {
     enum mx_spool_flag flag;
     const char *name;
 } flags[] = {
-    {MX_SPOOL_NO_DOT,  "noDot"   },
     {MX_SPOOL_8BIT,    "8bit"    },
     {MX_SPOOL_NUL,     "nul"     },
     {MX_SPOOL_BARE_CR, "bareCR"  },

@@ -88,6 +88,7 @@ static void publish_space(struct mx_spool_keeper *self) {
     uint64_t octets = 0;
     for (uint32_t dir = 0; dir < MX_SPOOL_DIRS; dir++)
         octets += is_usable(self, dir) ? free_octets(self, dir) : 0;
+    assert(self->conf.lane_count > 0);
     uint64_t share = octets / self->conf.lane_count;
     if (share < self->conf.segment_octets)
         share = 0;
@@ -169,6 +170,7 @@ static struct mx_spool_segment *make(struct mx_spool_keeper *self, uint32_t dir,
             dir_failed(self, dir, err);
         return NULL;
     }
+    assert(row != NULL);
     *row = (struct mx_spool_segment){
         .dir = dir,
         .core = core,

@@ -31,8 +31,7 @@ struct mx_spool_retired {
     int error;                          /* why it was given up; 0: it is full */
 };
 
-/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): each side has a cache line of its own
- */
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): one cache line a side */
 struct mx_spool_lane {
     uint32_t core;
     sem_t *wake;                 /* the keeper's */

@@ -68,7 +68,7 @@ struct mx_spool_buffer {
     uint8_t state; /* enum mx_spool_buffer_state */
 };
 
-/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): told apart by what they are for */
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): grouped by purpose */
 struct mx_spool_log {
     struct mx_spool_log_conf conf;
     struct mx_spool_lane *lane;

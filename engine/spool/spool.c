@@ -49,7 +49,7 @@ static int set_up(struct mx_spool *self, uint32_t worker_count) {
     return mx_spool_keeper_new(&self->keeper, &self->store, &keeper, &self->log);
 }
 
-int mx_spool_open(struct mx_spool **self, const struct mx_conf *conf, uint32_t worker_count) {
+int mx_spool_new(struct mx_spool **self, const struct mx_conf *conf, uint32_t worker_count) {
     struct mx_spool *spool = calloc(1, sizeof *spool);
     if (spool == NULL)
         return -ENOMEM;

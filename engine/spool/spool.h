@@ -10,8 +10,8 @@ struct mx_spool;
 
 /* Lock, recover and prepare conf's spool for so many workers. What is found and done is logged, and
  * why it cannot be used. 0 or -errno. */
-MX_MUST_CHECK int mx_spool_open(struct mx_spool **self, const struct mx_conf *conf,
-                                uint32_t worker_count);
+MX_MUST_CHECK int mx_spool_new(struct mx_spool **self, const struct mx_conf *conf,
+                               uint32_t worker_count);
 
 /* The log of a worker; given: mx_spool_log_free. Its ring must not be started yet. */
 MX_MUST_CHECK int mx_spool_new_log(struct mx_spool *self, uint32_t index, uint32_t message_count,

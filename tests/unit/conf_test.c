@@ -104,8 +104,8 @@ Test(conf, defaults_of_the_process) {
         cr_expect_eq(conf->durability, MX_DURABILITY_FSYNC);
         cr_expect_str_eq(conf->spool_directory, "/var/spool/mxring");
         cr_expect_null(conf->spool_second);
-        cr_expect_eq(conf->spool_segment_octets, 64 * 1024 * K);
-        cr_expect_eq(conf->spool_reserve_octets, 512 * 1024 * K);
+        cr_expect_eq(conf->spool_segment_octets, UINT64_C(64) << 20);
+        cr_expect_eq(conf->spool_reserve_octets, UINT64_C(512) << 20);
         cr_expect_eq(conf->sync_mode, MX_SYNC_AUTO);
         mx_conf_free(conf);
     }
