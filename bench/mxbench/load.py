@@ -58,10 +58,10 @@ def octets(size):
 
 
 class Tools:
-    """The programs that load servers, and the CPUs that they may use."""
+    """The programs that load servers, and the CPUs that they may use. env: smtp-source's."""
 
-    def __init__(self, mxload, smtp_source, cpus):
-        self.mxload, self.smtp_source, self.cpus = mxload, smtp_source, cpus
+    def __init__(self, mxload, smtp_source, cpus, env=None):
+        self.mxload, self.smtp_source, self.cpus, self.env = mxload, smtp_source, cpus, env
         self.rates = {}  # of smtp-source: (address, load) -> messages a second
 
     def run(self, load, port, seconds):
@@ -70,10 +70,10 @@ class Tools:
         run = self.run_mxload if load.client == "mxload" else self.run_smtp_source
         return run(load, f"127.0.0.1:{port}", seconds)
 
-    def finish(self, command, seconds):
+    def finish(self, command, seconds, env=None):
         """Run a client to its end: (its exit status, stdout, stderr's end, seconds, CPU us)."""
         with tempfile.TemporaryFile() as stderr, \
-                started(command, self.cpus, stderr, stdout=subprocess.PIPE) as client:
+                started(command, self.cpus, stderr, stdout=subprocess.PIPE, env=env) as client:
             begin = time.monotonic()
             try:
                 out, _ = client.communicate(timeout=seconds + PATIENCE)
@@ -138,7 +138,7 @@ class Tools:
     def smtp_source_once(self, load, address, messages):
         command = [self.smtp_source, "-s", str(load.sessions), "-l", str(load.size),
                    "-m", str(messages), *(["-d"] if load.reuse else []), *ENVELOPE, address]
-        status, _, error, took, cpu_us = self.finish(command, REPLY_SECONDS)
+        status, _, error, took, cpu_us = self.finish(command, REPLY_SECONDS, self.env)
         if status != 0:
             raise Failure(f"smtp-source failed with {status}:{error}")
         busy = cpu_us / (1e6 * took)

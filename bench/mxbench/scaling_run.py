@@ -57,8 +57,11 @@ class Scaling:
     def one_round(self, stack, number, workers, cpus):
         """All points with so many workers."""
         server_cpus, self.tools.cpus = cpus if workers == 1 else [cpus[0] | cpus[1]] * 2
+        first = min(server_cpus)  # the floor's threads stay where they are, as mxring's workers
+        can_pin = set(range(first, first + workers)) <= server_cpus
+        pinned = f"--cpu {first}" if can_pin else ""
         commands = {
-            "floor": f"{self.programs['bench-floor']} --threads {workers} --port {{port}}",
+            "floor": f"{self.programs['bench-floor']} --threads {workers} {pinned} --port {{port}}",
             "mxring": f"{self.programs['mxring']} sink --workers {workers} 127.0.0.1:{{port}}"}
         servers = {}
         for name, command in commands.items():
