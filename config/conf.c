@@ -1,5 +1,6 @@
 #include "config/conf.h"
 
+#include "config/aliases.h"
 #include "config/load.h"
 #include "config/report.h"
 #include "config/size.h"
@@ -35,6 +36,7 @@ void mx_conf_free(struct mx_conf *conf) {
     if (!conf)
         return;
     mx_users_free(conf->users);
+    mx_aliases_free(conf->aliases);
     mx_arena_free(conf->arena);
 }
 
@@ -169,4 +171,30 @@ int mx_conf_load(const char *path, bool is_check, struct mx_conf **conf,
         return -ENOMEM;
     }
     return 0;
+}
+
+static int compare_nocase(struct mx_span a, struct mx_span b) {
+    size_t len = a.len < b.len ? a.len : b.len;
+    for (size_t i = 0; i < len; i++) {
+        int diff =
+            (unsigned char)mx_ascii_lower(a.ptr[i]) - (unsigned char)mx_ascii_lower(b.ptr[i]);
+        if (diff != 0)
+            return diff;
+    }
+    return a.len < b.len ? -1 : a.len > b.len;
+}
+
+bool mx_conf_is_local(const struct mx_conf *conf, struct mx_span domain) {
+    uint32_t low = 0, high = conf->domain_count;
+    while (low < high) {
+        uint32_t mid = low + (high - low) / 2;
+        int order = compare_nocase(domain, conf->domains[mid]);
+        if (order == 0)
+            return true;
+        if (order < 0)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return false;
 }

@@ -28,6 +28,7 @@ enum {
     MX_CONF_BINDS_MAX = 64,      /* addresses of a server */
     MX_CONF_LISTENERS_MAX = 255, /* addresses of all servers that are enabled */
     MX_CONF_FILES_MAX = 8,       /* other files that problems can be in */
+    MX_CONF_HOOKS_MAX = 64,      /* of a server */
     MX_CONF_NO_SERVER = MX_CONF_SERVERS_MAX,
 };
 
@@ -49,6 +50,7 @@ struct mx_conf_engine {
 };
 
 struct mx_users;
+struct mx_aliases;
 
 struct mx_conf_network { /* one item of authorizedAddresses, RFC 4632 */
     struct mx_ip ip;
@@ -58,6 +60,18 @@ struct mx_conf_network { /* one item of authorizedAddresses, RFC 4632 */
 struct mx_conf_networks {
     const struct mx_conf_network *rows;
     uint32_t count;
+};
+
+enum mx_hook_kind { MX_HOOK_KIND_VALID_RCPT, MX_HOOK_KIND_COUNT };
+
+/* What makes an alias a valid recipient. */
+enum mx_alias_check { MX_ALIAS_CHECK_EXISTS, MX_ALIAS_CHECK_ANY, MX_ALIAS_CHECK_ALL };
+
+struct mx_conf_hook { /* one item of handlerchain */
+    enum mx_hook_kind kind;
+    /* ValidRcptHandler */
+    bool uses_aliases;               /* enableRecipientRewriteTable; true */
+    enum mx_alias_check alias_check; /* recipientRewriteTableCheck */
 };
 
 struct mx_conf_bind {
@@ -100,6 +114,8 @@ struct mx_conf_server { /* one entry of smtpservers / lmtpservers */
     struct mx_conf_networks proxy_from;      /* empty: anybody may send a PROXY header */
     enum mx_verify_identity verify_identity; /* disabled: the only one in this version */
     enum mx_core_handlers core_handlers;
+    const struct mx_conf_hook *hooks; /* handlerchain, in order */
+    uint32_t hook_count;
 };
 
 struct mx_conf_log {
@@ -117,6 +133,9 @@ struct mx_conf {
     const char *default_domain;     /* lower case; NULL = none */
     const char *users_path;         /* users, as written; NULL = none */
     struct mx_users *users;         /* what is in it (users.h); NULL = no file */
+    const char *aliases_path;       /* aliases, likewise */
+    struct mx_aliases *aliases;     /* aliases.h */
+    uint32_t alias_limit;           /* aliasLimit; 10 */
     struct mx_conf_server *servers; /* smtpservers then lmtpservers, in file order */
     uint32_t server_count;
     enum mx_durability durability; /* spool.durability */
@@ -158,6 +177,9 @@ MX_MUST_CHECK int mx_conf_load(const char *path, bool is_check, struct mx_conf *
 /* The same for text in memory. */
 MX_MUST_CHECK int mx_conf_parse(const char *text, size_t len, bool is_check, struct mx_conf **conf,
                                 struct mx_conf_report *report);
+
+/* Is the domain (any case) one of ours? At most 19 comparisons. */
+bool mx_conf_is_local(const struct mx_conf *conf, struct mx_span domain);
 
 /* A configuration with every default and no server (sink fills it by itself). Free with
  * mx_conf_free. */

@@ -1,5 +1,6 @@
 #include "config/diff.h"
 
+#include "config/aliases.h"
 #include "config/arena.h"
 #include "config/item.h"
 #include "config/users.h"
@@ -84,11 +85,11 @@ static int collect(const struct mx_row *row, const void *base, struct items *ite
     *items = (struct items){.count = mx_item_count(row, base)};
     size_t room = items->count + (size_t)1;
     items->rows = malloc(room * sizeof *items->rows);
-    items->texts = malloc(room * MX_NETWORK_TEXT_MAX);
+    items->texts = malloc(room * MX_ITEM_TEXT_MAX);
     if (!items->rows || !items->texts)
         return -ENOMEM;
     for (uint32_t i = 0; i < items->count; i++)
-        items->rows[i] = mx_item_text(row, base, i, items->texts + (size_t)i * MX_NETWORK_TEXT_MAX);
+        items->rows[i] = mx_item_text(row, base, i, items->texts + (size_t)i * MX_ITEM_TEXT_MAX);
     qsort(items->rows, items->count, sizeof *items->rows, compare_spans);
     return 0;
 }
@@ -176,19 +177,18 @@ static int compare_rows(struct diff *self, enum mx_section section, const void *
 }
 
 /* Who is in the file is not told, only how many. */
-static void compare_users(struct diff *self, const struct mx_conf *old, const struct mx_conf *new) {
+static void compare_counts(struct diff *self, const char *key, uint32_t before, uint32_t after) {
     char text[100];
-    uint32_t before = mx_users_count(old->users), after = mx_users_count(new->users);
-    if (before == after)
-        return;
-    if (snprintf(text, sizeof text, "users: %u entries -> %u", before, after) > 0)
+    if (before != after &&
+        snprintf(text, sizeof text, "%s: %u entries -> %u", key, before, after) > 0)
         self->tell(self->context, text, false);
 }
 
 static int compare_sections(struct diff *self, const struct mx_conf *old,
                             const struct mx_conf *new) {
     int err = compare_rows(self, MX_SECTION_TOP, old, new);
-    compare_users(self, old, new);
+    compare_counts(self, "users", mx_users_count(old->users), mx_users_count(new->users));
+    compare_counts(self, "aliases", mx_aliases_count(old->aliases), mx_aliases_count(new->aliases));
     for (size_t i = 0; i < mx_schema_count && err == 0; i++) {
         if (mx_schema[i].type != MX_TYPE_SECTION)
             continue;

@@ -1,5 +1,7 @@
 #include "config/docs.h"
 
+#include "config/aliases.h"
+#include "config/chain.h"
 #include "config/conf.h"
 #include "config/env.h"
 #include "config/load.h"
@@ -44,7 +46,7 @@ static void put_missing(FILE *stream) {
         {"in `smtpservers` and `lmtpservers`", MX_SECTION_SERVER},
     };
     fputs("## Not in this version\n\n"
-          "- `verifyIdentity` can only be `disabled`, `handlerchain` only `[]`.\n"
+          "- `verifyIdentity` can only be `disabled`.\n"
           "- These keys are refused:\n",
           stream);
     for (size_t p = 0; p < sizeof places / sizeof *places; p++) {
@@ -87,6 +89,19 @@ static void put_users(FILE *stream) {
         MX_LOGIN_MAX, MX_PASSWORD_MEMORY_MAX >> 20, MX_PASSWORD_BCRYPT_COST_MAX,
         MX_PASSWORD_ROUNDS_MAX, MX_PASSWORD_PBKDF2_ITERATIONS, MX_PASSWORD_PBKDF2_BITS,
         MX_PASSWORD_ITERATIONS_MAX, MX_PASSWORD_ITERATIONS_MAX, MX_PASSWORD_MAX);
+}
+
+static void put_aliases(FILE *stream) {
+    fprintf(
+        stream,
+        "**Aliases**: each line of the aliases file is `alias@domain: target[, target]`, or\n"
+        "`@alias.domain: @domain` for all of a domain. An alias of its own goes before that of\n"
+        "its domain. Targets are looked up again, as often as aliasLimit says; one that is its\n"
+        "own alias (to keep a copy) stands for itself. More in a row, or more than %d look-ups\n"
+        "for one recipient, are answered with a temporary error. The domain of an alias must be\n"
+        "one of `domains`. Aliases say who exists (ValidRcptHandler); envelopes are kept as they\n"
+        "came.\n\n",
+        MX_ALIAS_LOOKUPS_MAX);
 }
 
 static void put_introduction(FILE *stream) {
@@ -139,6 +154,7 @@ static void put_introduction(FILE *stream) {
         "connections from the time when it was 0.\n\n",
         stream);
     put_users(stream);
+    put_aliases(stream);
     put_missing(stream);
 }
 
@@ -244,6 +260,26 @@ static void put_row(FILE *stream, const struct mx_row *row) {
             row->meaning);
 }
 
+static void put_hooks(FILE *stream) {
+    fputs(
+        "\n## Hooks\n\n"
+        "`handlerchain` is a list of James's class names without their package; one with options\n"
+        "is a map: `- ValidRcptHandler: {recipientRewriteTableCheck: anyMappingValid}`. They are\n"
+        "asked in their order, before the core handlers, which are always there.\n\n",
+        stream);
+    for (size_t i = 0; i < MX_HOOK_KIND_COUNT; i++) {
+        const struct mx_hook_type *type = &mx_hook_types[i];
+        fprintf(stream, "**%s**: %s.\n\n", type->name, type->meaning);
+        fputs("| option | type | range | default | meaning |\n|---|---|---|---|---|\n", stream);
+        for (size_t r = 0; r < type->row_count; r++) {
+            const struct mx_row *row = &type->rows[r];
+            fprintf(stream, "| `%s` | %s | ", row->key, type_text(row->type));
+            put_range(stream, row);
+            fprintf(stream, " | `%s` | %s |\n", row->value, row->meaning);
+        }
+    }
+}
+
 int mx_conf_print_reference(FILE *stream) {
     static const struct {
         const char *title;
@@ -266,5 +302,6 @@ int mx_conf_print_reference(FILE *stream) {
                 put_row(stream, &mx_schema[i]);
         }
     }
+    put_hooks(stream);
     return fflush(stream) == 0 && !ferror(stream) ? 0 : -EIO;
 }

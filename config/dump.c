@@ -28,11 +28,15 @@ static void put_text(FILE *stream, const struct mx_row *row, const void *base) {
 }
 
 static void put_list(FILE *stream, const struct mx_row *row, const void *base, int indent) {
-    char text[MX_NETWORK_TEXT_MAX];
+    char text[MX_ITEM_TEXT_MAX];
     uint32_t count = mx_item_count(row, base);
     for (uint32_t i = 0; i < count; i++) {
         fprintf(stream, "\n%*s- ", indent, "");
-        put_quoted(stream, mx_item_text(row, base, i, text));
+        struct mx_span item = mx_item_text(row, base, i, text);
+        if (row->type == MX_TYPE_CHAIN)
+            fprintf(stream, "%.*s", (int)item.len, item.ptr);
+        else
+            put_quoted(stream, item);
     }
     fputs(count > 0 ? "\n" : " []\n", stream);
 }

@@ -1,4 +1,5 @@
 /* The files that a configuration names and that belong to it. */
+#include "config/aliases.h"
 #include "config/load.h"
 #include "config/report.h"
 #include "config/users.h"
@@ -37,13 +38,18 @@ static const char *reason(int err) {
     }
 }
 
+static void complain(struct mx_loader *self, const char *key, const char *path, int err) {
+    if (err < 0 && err != MX_ECONFIG)
+        mx_loader_fail(self, place(self, key), "%s: cannot read '%s': %s", key, path, reason(err));
+}
+
 void mx_loader_files(struct mx_loader *self) {
     struct mx_conf *conf = self->conf;
-    const char *path = conf->users_path ? resolve(self, conf->users_path) : NULL;
-    if (!path)
-        return;
-    int err = mx_users_load(path, self->report, &conf->users);
-    if (err < 0 && err != MX_ECONFIG)
-        mx_loader_fail(self, place(self, "users"), "users: cannot read '%s': %s", path,
-                       reason(err));
+    const char *users = conf->users_path ? resolve(self, conf->users_path) : NULL;
+    const char *aliases = conf->aliases_path ? resolve(self, conf->aliases_path) : NULL;
+    if (users)
+        complain(self, "users", users, mx_users_load(users, self->report, &conf->users));
+    if (aliases)
+        complain(self, "aliases", aliases,
+                 mx_aliases_load(aliases, conf, self->report, &conf->aliases));
 }

@@ -33,12 +33,12 @@ uint32_t mx_item_count(const struct mx_row *row, const void *base) {
     if (row->type == MX_TYPE_FEATURES)
         word_of(row, server->hidden_features, UINT32_MAX, &count);
     else
-        assert(row->type == MX_TYPE_CHAIN);
+        count = server->hook_count;
     return count;
 }
 
 struct mx_span mx_item_text(const struct mx_row *row, const void *base, uint32_t i,
-                            char buf[MX_NETWORK_TEXT_MAX]) {
+                            char buf[MX_ITEM_TEXT_MAX]) {
     const struct mx_conf *conf = base;
     const struct mx_conf_server *server = base;
     uint32_t count;
@@ -48,6 +48,10 @@ struct mx_span mx_item_text(const struct mx_row *row, const void *base, uint32_t
         return mx_span_of(server->binds[i].text);
     if (row->type == MX_TYPE_NETWORKS) {
         mx_size_network_text(&networks_of(row, base).rows[i], buf);
+        return mx_span_of(buf);
+    }
+    if (row->type == MX_TYPE_CHAIN) {
+        mx_chain_text(&server->hooks[i], buf);
         return mx_span_of(buf);
     }
     assert(row->type == MX_TYPE_FEATURES);

@@ -1,4 +1,5 @@
 /* The values that are lists: each may also be one string with commas and blanks between items. */
+#include "config/chain.h"
 #include "config/load.h"
 #include "config/size.h"
 #include "config/text.h"
@@ -189,26 +190,6 @@ static void store_networks(const struct list *self, void *base) {
     memcpy((char *)base + self->row->offset, &networks, sizeof networks);
 }
 
-/* Hooks come with later versions; until then a chain that would be ignored must not start. */
-static void apply_chain(struct mx_loader *self, const struct mx_row *row,
-                        const struct mx_yaml_node *node) {
-    char word[64];
-    if (node->kind == MX_YAML_VOID)
-        return;
-    if (node->kind != MX_YAML_LIST) {
-        mx_loader_fail(self, node, "%s must be a list; [] means the core handlers only", row->key);
-        return;
-    }
-    for (const struct mx_yaml_node *item = node->child; item; item = item->next) {
-        const struct mx_yaml_node *name = item->kind == MX_YAML_MAP ? item->child : item;
-        if (!name || name->kind != MX_YAML_SCALAR)
-            mx_loader_fail(self, item, "a hook is a name or a map of one name and its options");
-        else
-            mx_loader_fail(self, name, "hook '%s': hooks are not available in this version",
-                           mx_text_quote(name->text, word, sizeof word));
-    }
-}
-
 void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
                           const struct mx_yaml_node *node, void *base) {
     struct list list = {.loader = self, .row = row, .arena = self->conf->arena};
@@ -231,7 +212,7 @@ void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
         server->hidden_features = list.bits;
         return;
     case MX_TYPE_CHAIN:
-        apply_chain(self, row, node);
+        mx_chain_apply(self, row, node, server);
         return;
     case MX_TYPE_SECTION:
     case MX_TYPE_SERVERS:

@@ -1,5 +1,6 @@
 #include "config/schema.h"
 
+#include "config/aliases.h"
 #include "config/conf.h"
 #include "proto/session.h"
 
@@ -123,6 +124,13 @@ const struct mx_row mx_schema[] = {
     {"users", TOP, MX_TYPE_PATH, MX_UNIT_NONE, RELOAD | NULLS, 1, 4095, "null", NULL, NULL,
      CONF(users_path),
      "file of the users, user@domain:HASH in each line; relative to this file; see *Users*"},
+    {"aliases", TOP, MX_TYPE_PATH, MX_UNIT_NONE, RELOAD | NULLS, 1, 4095, "null", NULL, NULL,
+     CONF(aliases_path),
+     "file of the aliases, alias@domain: target[, target] in each line; relative to this file; see "
+     "*Aliases*"},
+    {"aliasLimit", TOP, MX_TYPE_NUMBER, MX_UNIT_NONE, RELOAD, 0, MX_ALIAS_DEPTH_MAX, "10",
+     "mappingLimit", NULL, CONF(alias_limit),
+     "how often an address may be rewritten in a row; 0: once, the targets are not looked up"},
     {"spool", TOP, MX_TYPE_SECTION, MX_UNIT_NONE, 0, SPOOL, 0, NULL, NULL, NULL, NOWHERE,
      "where accepted mail is kept"},
     {"smtpservers", TOP, MX_TYPE_SERVERS, MX_UNIT_NONE, RELOAD, SMTP, 0, "[]", "smtpserver", NULL,
@@ -301,7 +309,7 @@ const struct mx_row mx_schema[] = {
      "the set of built-in commands"},
     {"handlerchain", BOTH, MX_TYPE_CHAIN, MX_UNIT_NONE, RELOAD, 0, 0, NULL, "handlerchain", NULL,
      NOWHERE,
-     "mandatory; []: the core handlers only; hooks are not in this version"},
+     "mandatory; []: the core handlers only; else hooks in the order they are asked; see *Hooks*"},
 };
 /* clang-format on */
 const size_t mx_schema_count = sizeof mx_schema / sizeof *mx_schema;
@@ -312,7 +320,6 @@ static const struct {
     unsigned sections;
     const char *key;
 } reserved[] = {
-    {MX_SECTION_TOP,    "aliases"        },
     {MX_SECTION_TOP,    "delivery"       },
     {MX_SECTION_TOP,    "admin"          },
     {MX_SECTION_TOP,    "fixture"        },

@@ -32,7 +32,7 @@ enum mx_type {
     MX_TYPE_BINDS,    /* binds of struct mx_conf_server */
     MX_TYPE_NETWORKS, /* struct mx_conf_networks */
     MX_TYPE_FEATURES, /* bits of words; 4 octets */
-    MX_TYPE_CHAIN,    /* handlerchain: nothing is stored */
+    MX_TYPE_CHAIN,    /* handlerchain: hooks of struct mx_conf_server */
     MX_TYPE_COUNT,
 };
 

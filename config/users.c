@@ -5,12 +5,9 @@
 #include "config/strmap.h"
 #include "config/text.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-
-_Static_assert(MX_USERS_OCTETS_MAX == MX_LINES_OCTETS_MAX, "what users.h says");
 
 /* So many weak hashes of one file are named. */
 enum { WEAK_MAX = 10 };

@@ -12,14 +12,11 @@
 
 enum { MX_LOGIN_MAX = 255 }; /* octets of a login, as James */
 
-/* Largest users file: 2 GiB. */
-#define MX_USERS_OCTETS_MAX (INT64_C(2) << 30)
-
 struct mx_users;
 
 /* Read and check a file; what is wrong with its lines is added to the report under the name `path`.
  * 0; MX_ECONFIG: there are errors in it; -errno: it cannot be read (-EINVAL: no regular file,
- * -EFBIG: too large, -ESTALE: it grew while it was read). Free with mx_users_free. */
+ * -EFBIG: larger than 2 GiB, -ESTALE: it grew while it was read). Free with mx_users_free. */
 MX_MUST_CHECK int mx_users_load(const char *path, struct mx_conf_report *report,
                                 struct mx_users **users);
 

@@ -1,5 +1,6 @@
 #include "engine/service.h"
 
+#include "engine/policy/rcpt.h"
 #include "engine/policy/relay.h"
 #include "engine/rules.h"
 
@@ -84,11 +85,35 @@ static struct mx_span last_rcpt(const struct mx_session *session) {
     return is_there ? rcpt.address : (struct mx_span){0};
 }
 
+/* The hooks of handlerchain come before the core ones. */
+static int ask_rcpt(const struct mx_service *self, struct mx_session *session) {
+    static const struct mx_conf_hook built_in = {.kind = MX_HOOK_KIND_VALID_RCPT,
+                                                 .uses_aliases = true};
+    const struct mx_conf_server *server = self->server;
+    struct mx_span rcpt = last_rcpt(session);
+    bool is_checked = false;
+    int err = 0;
+    for (uint32_t i = 0; i < server->hook_count && err == 0; i++) {
+        switch (server->hooks[i].kind) {
+        case MX_HOOK_KIND_VALID_RCPT:
+            err = mx_rcpt_check(self->conf, &server->hooks[i], rcpt, session->shared);
+            is_checked = true;
+            break;
+        case MX_HOOK_KIND_COUNT:
+            break;
+        }
+    }
+    if (err == 0 && server->is_lmtp && !is_checked && self->conf->users != NULL)
+        err = mx_rcpt_check(self->conf, &built_in, rcpt, session->shared);
+    if (err == 0)
+        err = mx_relay_check(self->conf, server, &session->peer, rcpt, &session->shared->refusal);
+    return err;
+}
+
 int mx_service_ask(const struct mx_service *self, struct mx_session *session) {
     switch ((enum mx_hook_point)session->hook) {
     case MX_HOOK_RCPT:
-        return mx_relay_check(self->conf, self->server, &session->peer, last_rcpt(session),
-                              &session->shared->refusal);
+        return ask_rcpt(self, session);
     case MX_HOOK_MAIL:
     case MX_HOOK_DATA:
     case MX_HOOK_POINT_COUNT:

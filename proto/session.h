@@ -121,7 +121,8 @@ struct mx_session_shared {
     struct mx_span
         slices[MX_BODY_SLICES]; /* content between step (ACTION_BODY) and resume, borrowed */
     uint32_t slice_count;
-    struct mx_refusal refusal; /* set by the driver just before resume(HOOK, error) */
+    struct mx_refusal refusal;            /* set by the driver just before resume(HOOK, error) */
+    char refusal_text[MX_REPLY_LINE_MAX]; /* the driver's, for texts of refusals */
 };
 
 /* Why the server ends a session on its own; the 421 lines of the contract. */

@@ -2,32 +2,6 @@
 
 #include <errno.h>
 
-static int compare_nocase(struct mx_span a, struct mx_span b) {
-    size_t len = a.len < b.len ? a.len : b.len;
-    for (size_t i = 0; i < len; i++) {
-        int diff =
-            (unsigned char)mx_ascii_lower(a.ptr[i]) - (unsigned char)mx_ascii_lower(b.ptr[i]);
-        if (diff != 0)
-            return diff;
-    }
-    return a.len < b.len ? -1 : a.len > b.len;
-}
-
-bool mx_relay_is_local(const struct mx_conf *conf, struct mx_span domain) {
-    uint32_t low = 0, high = conf->domain_count;
-    while (low < high) {
-        uint32_t mid = low + (high - low) / 2;
-        int order = compare_nocase(domain, conf->domains[mid]);
-        if (order == 0)
-            return true;
-        if (order < 0)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return false;
-}
-
 static bool has_prefix(const uint8_t *a, const uint8_t *b, unsigned bits) {
     unsigned octets = bits / 8, rest = bits % 8;
     if (memcmp(a, b, octets) != 0)
@@ -44,8 +18,7 @@ bool mx_relay_is_in(const struct mx_conf_networks *networks, const struct mx_ip 
     return false;
 }
 
-/* The domain is behind the last '@': a quoted local part may hold others. */
-static struct mx_span domain_of(struct mx_span address) {
+struct mx_span mx_relay_domain(struct mx_span address) {
     for (size_t i = address.len; i > 0; i--) {
         if (address.ptr[i - 1] == '@')
             return mx_span_skip(address, i);
@@ -55,7 +28,7 @@ static struct mx_span domain_of(struct mx_span address) {
 
 int mx_relay_check(const struct mx_conf *conf, const struct mx_conf_server *server,
                    const struct mx_ip *peer, struct mx_span recipient, struct mx_refusal *refusal) {
-    if (mx_relay_is_local(conf, domain_of(recipient)))
+    if (mx_relay_is_local(conf, mx_relay_domain(recipient)))
         return 0;
     if (!server->is_lmtp && mx_relay_is_in(&server->authorized_addresses, peer))
         return 0;

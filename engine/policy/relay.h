@@ -7,7 +7,9 @@
 #include "proto/session.h"
 
 /* Is the domain (any case) one of ours? */
-bool mx_relay_is_local(const struct mx_conf *conf, struct mx_span domain);
+static inline bool mx_relay_is_local(const struct mx_conf *conf, struct mx_span domain) {
+    return mx_conf_is_local(conf, domain);
+}
 
 /* Is the address inside one of the networks (RFC 4632)? */
 bool mx_relay_is_in(const struct mx_conf_networks *networks, const struct mx_ip *ip);
@@ -16,3 +18,6 @@ bool mx_relay_is_in(const struct mx_conf_networks *networks, const struct mx_ip 
 MX_MUST_CHECK int mx_relay_check(const struct mx_conf *conf, const struct mx_conf_server *server,
                                  const struct mx_ip *peer, struct mx_span recipient,
                                  struct mx_refusal *refusal);
+
+/* The domain of an address: behind the last '@', since a quoted local part may hold others. */
+struct mx_span mx_relay_domain(struct mx_span address);

@@ -122,6 +122,37 @@ def try_to_enter(address):
     return None
 
 
+def test_users_and_aliases():
+    folder = os.path.dirname(write_config(""))
+    users, aliases = os.path.join(folder, "users"), os.path.join(folder, "aliases")
+    write(users, "bob@example.com:{PLAIN}x\n")
+    write(aliases, "ali@example.com: bob@example.com\n")
+    new = (text(["bind: '127.0.0.1:0'"]).replace("[]", "[ValidRcptHandler]")
+           + "users: users\naliases: aliases\n")
+    path = write_config(new)
+
+    def try_rcpt(**codes):
+        with Client(server.addresses[0]) as client:
+            client.command("EHLO c.test", "250")
+            client.command("MAIL FROM:<a@x.org>", "250")
+            for name, code in codes.items():
+                client.command(f"RCPT TO:<{name}@example.com>", code)
+
+    with serve(path) as server:
+        try_rcpt(bob="250", ali="250", eve="550 5.1.1", al="550 5.1.1")
+        write(users, "bob@example.com:{PLAIN}x\neve@example.com:{PLAIN}y\n")
+        write(aliases, "al@example.com: bob@example.com\n")
+        lines = reload(server, path, new)
+        has(lines, 'change="users: 1 entries -> 2"')
+        try_rcpt(bob="250", ali="550 5.1.1", eve="250", al="250")
+        write(users, "eve@example.com:{PLAIN}y\n")
+        write(aliases, "# broken\nal@example.com: bob\n")
+        lines = reload(server, path, new, "failed")
+        has(lines, f"file={aliases}", "line=2 ", "column=17 ", "'bob' is no address")
+        try_rcpt(bob="250", al="250")
+        server.stop()
+
+
 def test_log_level():
     path, process = serve_text(["bind: '127.0.0.1:0'"])
     with process as server:

@@ -28,12 +28,12 @@ static void expect_problems(const char *text, bool is_check, const char *wanted)
 }
 
 Test(conf_check, all_problems_are_printed_in_order) {
-    static const char text[] = "aliases: x\n"
+    static const char text[] = "fixture: x\n"
                                "lmtpservers: [{maxErrors: -1}]\n"
                                "smtpservers: [{enabled: no, nam: b}]\n"
                                "log: {level: x, queue: 5000}\n";
     static const char wanted[] =
-        "f:1:1: 'aliases' is not available in this version\n"
+        "f:1:1: 'fixture' is not available in this version\n"
         "f:2:15: handlerchain is missing; handlerchain: [] means the core handlers only\n"
         "f:2:27: maxErrors must be between 0 and 2147483647\n"
         "f:3:29: warning: unknown key 'nam' in smtpservers; did you mean 'name'?\n"

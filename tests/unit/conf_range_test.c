@@ -25,29 +25,30 @@ struct range_case {
 #define MOST "0 and 2147483647"
 
 static const struct range_case cases[] = {
-    {"workers",              E, "1",    "1024",       "0",       "1025",                 "1 and 1024, or auto"       },
-    {"batchWait",            E, "1us",  "10ms",       "0",       "10001",                "1us and 10ms, or off, auto"},
-    {"maxConnections",       E, "0",    "1000000",    "-1",      "1000001",              "0 and 1000000"             },
-    {"recvBuffers",          E, "16",   "32768",      "8",       "65536",                "16 and 32768"              },
-    {"recvBufferSize",       E, "4K",   "64K",        "4095",    "65537",                "4K and 64K"                },
-    {"sessionMemory",        E, "4M",   "64G",        "4194303", "65G",                  "4M and 64G"                },
-    {"maxUnsent",            E, "4096", "1M",         "4095",    "1025K",                "4K and 1M"                 },
-    {"drainTimeout",         E, "0",    "1h",         "-1",      "3601",                 "0 and 3600s"               },
-    {"queue",                G, "4K",   "64M",        "2K",      "128M",                 "4K and 64M"                },
-    {"segmentSize",          P, "4M",   "1G",         "2M",      "2G",                   "4M and 1G"                 },
-    {"reserve",              P, "0",    "1024G",      "-1",      "1025G",                "0 and 1024G"               },
-    {"connectionBacklog",    S, "1",    "65535",      "0",       "65536",                "1 and 65535"               },
-    {"connectionTimeout",    S, "0",    "24h",        "-1",      "86401",                "0 and 86400s"              },
-    {"dataTimeout",          S, "0",    "1d",         "-1",      "86400001ms",           "0 and 86400s"              },
-    {"minDataRate",          S, "0",    "2147483647", "-1",      "2147483648",           MOST                        },
-    {"connectionLimit",      S, "0",    "2147483647", "-1",      "2147483648",           MOST                        },
-    {"connectionLimitPerIP", S, "0",    "2147483647", "-1",      "2147483648",           MOST                        },
-    {"maxMessageSize",       S, "0",    "1024G",      "-1",      "1025G",                "0 and 1024G, or unlimited" },
-    {"maxLineLength",        S, "1000", "1048576",    "999",     "1048577",              "1000 and 1048576, or 0"    },
-    {"maxDataLineLength",    S, "0",    "2147483647", "-1",      "2G",                   MOST                        },
-    {"maxRecipients",        S, "0",    "2147483647", "-1",      "2147483648",           MOST                        },
-    {"maxErrors",            S, "0",    "2147483647", "-1",      "99999999999999999999", MOST                        },
-    {"maxTransactions",      S, "0",    "2147483647", "-1",      "2147483648",           MOST                        },
+    {"aliasLimit",           "", "0",    "50",         "-1",      "51",                   "0 and 50"                  },
+    {"workers",              E,  "1",    "1024",       "0",       "1025",                 "1 and 1024, or auto"       },
+    {"batchWait",            E,  "1us",  "10ms",       "0",       "10001",                "1us and 10ms, or off, auto"},
+    {"maxConnections",       E,  "0",    "1000000",    "-1",      "1000001",              "0 and 1000000"             },
+    {"recvBuffers",          E,  "16",   "32768",      "8",       "65536",                "16 and 32768"              },
+    {"recvBufferSize",       E,  "4K",   "64K",        "4095",    "65537",                "4K and 64K"                },
+    {"sessionMemory",        E,  "4M",   "64G",        "4194303", "65G",                  "4M and 64G"                },
+    {"maxUnsent",            E,  "4096", "1M",         "4095",    "1025K",                "4K and 1M"                 },
+    {"drainTimeout",         E,  "0",    "1h",         "-1",      "3601",                 "0 and 3600s"               },
+    {"queue",                G,  "4K",   "64M",        "2K",      "128M",                 "4K and 64M"                },
+    {"segmentSize",          P,  "4M",   "1G",         "2M",      "2G",                   "4M and 1G"                 },
+    {"reserve",              P,  "0",    "1024G",      "-1",      "1025G",                "0 and 1024G"               },
+    {"connectionBacklog",    S,  "1",    "65535",      "0",       "65536",                "1 and 65535"               },
+    {"connectionTimeout",    S,  "0",    "24h",        "-1",      "86401",                "0 and 86400s"              },
+    {"dataTimeout",          S,  "0",    "1d",         "-1",      "86400001ms",           "0 and 86400s"              },
+    {"minDataRate",          S,  "0",    "2147483647", "-1",      "2147483648",           MOST                        },
+    {"connectionLimit",      S,  "0",    "2147483647", "-1",      "2147483648",           MOST                        },
+    {"connectionLimitPerIP", S,  "0",    "2147483647", "-1",      "2147483648",           MOST                        },
+    {"maxMessageSize",       S,  "0",    "1024G",      "-1",      "1025G",                "0 and 1024G, or unlimited" },
+    {"maxLineLength",        S,  "1000", "1048576",    "999",     "1048577",              "1000 and 1048576, or 0"    },
+    {"maxDataLineLength",    S,  "0",    "2147483647", "-1",      "2G",                   MOST                        },
+    {"maxRecipients",        S,  "0",    "2147483647", "-1",      "2147483648",           MOST                        },
+    {"maxErrors",            S,  "0",    "2147483647", "-1",      "99999999999999999999", MOST                        },
+    {"maxTransactions",      S,  "0",    "2147483647", "-1",      "2147483648",           MOST                        },
 };
 
 static int parse_value(const struct range_case *row, const char *value) {
@@ -62,7 +63,9 @@ static int parse_value(const struct range_case *row, const char *value) {
 
 static void expect_refused(const struct range_case *row, const char *value) {
     char wanted[200];
-    uint32_t line = row->head[0] == 's' ? 3 : 2, column = (uint32_t)strlen(row->key) + 5;
+    bool is_top = row->head[0] == '\0';
+    uint32_t line = row->head[0] == 's' ? 3 : is_top ? 1 : 2;
+    uint32_t column = (uint32_t)strlen(row->key) + (is_top ? 3 : 5);
     snprintf(wanted, sizeof wanted, "%s must be between %s", row->key, row->range);
     cr_expect_eq(parse_value(row, value), MX_ECONFIG, "%s: %s", row->key, value);
     cr_assert_eq(report.count, 1U, "%s: %s", row->key, value);
