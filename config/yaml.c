@@ -163,12 +163,31 @@ static void report_reader_error(struct builder *self, struct mx_span text) {
                   self->parser.problem ? self->parser.problem : "not UTF-8");
 }
 
+/* NUL behind the end. */
+static char octet_at(struct mx_span text, yaml_mark_t mark) {
+    for (size_t line = 0; line < mark.line; line++) {
+        const char *lf = text.len > 0 ? memchr(text.ptr, '\n', text.len) : NULL;
+        text = mx_span_skip(text, lf ? (size_t)(lf - text.ptr) + 1 : text.len);
+    }
+    size_t column = 0, at = 0; /* in characters, in octets */
+    while (at < text.len && (column < mark.column || ((unsigned char)text.ptr[at] & 0xc0) == 0x80))
+        column += ((unsigned char)text.ptr[at++] & 0xc0) != 0x80;
+    return at < text.len ? text.ptr[at] : '\0';
+}
+
 static int report_parser_error(struct builder *self, struct mx_span text) {
     const yaml_parser_t *parser = &self->parser;
     if (parser->error == YAML_MEMORY_ERROR)
         return -ENOMEM;
     if (parser->error == YAML_READER_ERROR) {
         report_reader_error(self, text);
+        return MX_ECONFIG;
+    }
+    /* libyaml says only that it cannot begin anything */
+    if (parser->error == YAML_SCANNER_ERROR && octet_at(text, parser->problem_mark) == '\t') {
+        mx_report_add(self->report, position(parser->problem_mark.line),
+                      position(parser->problem_mark.column), false,
+                      "a tab is not allowed here: indent with blanks");
         return MX_ECONFIG;
     }
     mx_report_add(self->report, position(parser->problem_mark.line),

@@ -224,9 +224,7 @@ Test(conf_error, yaml) {
          "only one YAML document is allowed in the file"                                                                 },
         {"open list",           "domains: [a\n",              2, 1,
          "YAML syntax: did not find expected ',' or ']', while parsing a flow sequence"                                  },
-        {"tab",                 "log:\n\tlevel: info\n",      2, 1,
-         "YAML syntax: found character that cannot start any token, while scanning for the next "
-         "token"                                                                                                         },
+        {"tab",                 "log:\n\tlevel: info\n",      2, 1,  "a tab is not allowed here: indent with blanks"     },
         {"not UTF-8",           "log: {}\na\xff: 1\n",        2, 2,  "invalid leading UTF-8 octet"                       },
         {"control character",   "log: {}\n# \x01\n",          2, 3,  "control characters are not allowed"                },
         {"IPv6 without quotes", S "bind: [::1]:25\n",         3, 12,
