@@ -42,7 +42,6 @@ static void put_missing(FILE *stream) {
         unsigned sections;
     } places[] = {
         {"at the top level",                   MX_SECTION_TOP   },
-        {"in `spool`",                         MX_SECTION_SPOOL },
         {"in `smtpservers` and `lmtpservers`", MX_SECTION_SERVER},
     };
     fputs("## Not in this version\n\n"
