@@ -51,7 +51,7 @@ def test_messages_name_the_program():
         result = mxring(command, "--foo")
         equal((result.returncode, result.stdout), (2, ""), command)
         equal(result.stderr.split("\n")[0], f"mxring {command}: unrecognized option '--foo'")
-    for command in ("fixture", "spool"):
+    for command in ("fixture",):
         result = mxring(command)
         equal((result.returncode, result.stderr),
               (69, f"mxring {command} is not available in this version\n"))

@@ -64,7 +64,7 @@ static int parse_value(const struct range_case *row, const char *value) {
 static void expect_refused(const struct range_case *row, const char *value) {
     char wanted[200];
     bool is_top = row->head[0] == '\0';
-    uint32_t line = row->head[0] == 's' ? 3 : is_top ? 1 : 2;
+    uint32_t line = strncmp(row->head, "smtp", 4) == 0 ? 3 : is_top ? 1 : 2;
     uint32_t column = (uint32_t)strlen(row->key) + (is_top ? 3 : 5);
     snprintf(wanted, sizeof wanted, "%s must be between %s", row->key, row->range);
     cr_expect_eq(parse_value(row, value), MX_ECONFIG, "%s: %s", row->key, value);
