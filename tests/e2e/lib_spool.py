@@ -45,7 +45,7 @@ def _round(octets, unit):
 
 
 def epoch(run, number):
-    return run * 1_000_000 + number
+    return run * 1_000_000_000 + number
 
 
 def lsn(run, number):
