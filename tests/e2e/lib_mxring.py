@@ -205,6 +205,38 @@ class Client:
         return self.expect("250", "end of data")
 
 
+class Receiver:
+    """A server of one thread a connection; reply(line) may answer or wait. Keeps the messages."""
+
+    def __init__(self, talk):
+        self.talk = talk
+        self.messages = []
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.server.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                peer, _ = self.server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+
+    def _serve(self, peer):
+        try:
+            with peer, peer.makefile("rb") as lines:
+                self.talk(self, peer, lines)
+        except OSError:
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.server.close()
+
+
 def write_config(text):
     """A file that lives until the test program ends."""
     folder = _folder()

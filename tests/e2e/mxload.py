@@ -7,11 +7,11 @@ import signal
 import socket
 import subprocess
 import tempfile
-import threading
 import time
 
 import lib_mxring
-from lib_mxring import SLOW, equal, eventually, run, sink, skip
+from lib_mxring import SLOW, Receiver, equal, eventually, run, sink, skip
+from lib_spool import crc32c
 
 MXLOAD = os.path.join(os.path.dirname(lib_mxring.MXRING), "mxload")
 if not os.path.exists(MXLOAD):
@@ -220,38 +220,6 @@ def test_a_server_that_comes_late():
 
 # ---- servers of our own
 
-class Receiver:
-    """A server of one thread a connection; reply(line) may answer or wait. Keeps the messages."""
-
-    def __init__(self, talk):
-        self.talk = talk
-        self.messages = []
-        self.server = socket.create_server(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self.server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                peer, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
-
-    def _serve(self, peer):
-        try:
-            with peer, peer.makefile("rb") as lines:
-                self.talk(self, peer, lines)
-        except OSError:
-            pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.close()
-
-
 def polite(self, peer, lines, before_final=lambda count: None):
     peer.sendall(b"220-two lines\r\n220 hello\r\n")
     for line in lines:
@@ -268,15 +236,6 @@ def polite(self, peer, lines, before_final=lambda count: None):
             peer.sendall(b"221 bye\r\n")
             return
         peer.sendall(b"250 done %d\r\n" % len(self.messages))
-
-
-def crc32c(data):
-    crc = 0xFFFFFFFF
-    for octet in data:
-        crc ^= octet
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
 
 
 def check_proof(messages, name, count):

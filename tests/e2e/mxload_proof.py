@@ -12,7 +12,7 @@ import tempfile
 import threading
 
 import lib_mxring
-from lib_mxring import SLOW, equal, run, skip
+from lib_mxring import SLOW, Receiver, equal, run, skip
 
 MXLOAD = os.path.join(os.path.dirname(lib_mxring.MXRING), "mxload")
 if not os.path.exists(MXLOAD):
@@ -21,51 +21,34 @@ MESSAGES = 10000
 SEEDS = 6
 
 
-class Smtp:
-    """A server of one thread a connection that gives each message, without dot stuffing, to
-    take(state, content). connect() makes the state of a connection."""
+class Smtp(Receiver):
+    """Gives each message, without dot stuffing, to take(state, content). connect() makes the state of a
+    connection."""
 
     def __init__(self, take, connect=lambda: None):
         self.take = take
         self.connect = connect
-        self.server = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.address = "127.0.0.1:%d" % self.server.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(Smtp.serve)
 
-    def _accept(self):
-        while True:
-            try:
-                peer, _ = self.server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
-
-    def _serve(self, peer):
+    def serve(self, peer, lines):
         state = self.connect()
-        with peer, peer.makefile("rb") as lines:
-            peer.sendall(b"220 x\r\n")
-            replies = b""
-            for line in lines:
-                verb = line[:4].upper()
-                if verb == b"DATA":
-                    peer.sendall(replies + b"354 go\r\n")
-                    replies = b""
-                    parts = []
-                    for part in iter(lines.readline, b".\r\n"):
-                        if not part:
-                            return
-                        parts.append(part[1:] if part[:1] == b"." else part)
-                    self.take(state, b"".join(parts))
-                replies += b"250 ok\r\n"
-                if verb != b"MAIL" and verb != b"RCPT":  # those come in groups
-                    peer.sendall(replies)
-                    replies = b""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.server.close()
+        peer.sendall(b"220 x\r\n")
+        replies = b""
+        for line in lines:
+            verb = line[:4].upper()
+            if verb == b"DATA":
+                peer.sendall(replies + b"354 go\r\n")
+                replies = b""
+                parts = []
+                for part in iter(lines.readline, b".\r\n"):
+                    if not part:
+                        return
+                    parts.append(part[1:] if part[:1] == b"." else part)
+                self.take(state, b"".join(parts))
+            replies += b"250 ok\r\n"
+            if verb != b"MAIL" and verb != b"RCPT":  # those come in groups
+                peer.sendall(replies)
+                replies = b""
 
 
 class Proxy(Smtp):
