@@ -173,7 +173,13 @@ void mx_conn_arm_recv(struct mx_worker *worker, struct mx_conn *conn) {
     conn->is_recv_armed = true;
     conn->is_recv_cancelled = false;
     conn->refs++;
-    mx_ring_recv(&worker->ring, conn->fd, RECV_GROUP, mx_worker_op(worker, MX_OP_RECV, conn));
+    uint64_t op = mx_worker_op(worker, MX_OP_RECV, conn);
+    if (!mx_worker_is_sink_slow(worker)) {
+        mx_ring_recv(&worker->ring, conn->fd, RECV_GROUP, op);
+        return;
+    }
+    worker->counters.recv_single++;
+    mx_ring_recv_once(&worker->ring, conn->fd, RECV_GROUP, op);
 }
 
 void mx_conn_cancel_recv(struct mx_worker *worker, struct mx_conn *conn) {
@@ -182,6 +188,11 @@ void mx_conn_cancel_recv(struct mx_worker *worker, struct mx_conn *conn) {
     conn->is_recv_cancelled = true;
     mx_ring_cancel(&worker->ring, mx_worker_op(worker, MX_OP_RECV, conn),
                    mx_worker_op(worker, MX_OP_CANCEL_RECV, conn));
+}
+
+void mx_conn_slow_down(struct mx_worker *worker, struct mx_conn *conn) {
+    if (conn->state == MX_CONN_OPEN && conn->session.is_open)
+        mx_conn_cancel_recv(worker, conn); /* it is armed again when that has come back */
 }
 
 static void cancel_send(struct mx_worker *worker, struct mx_conn *conn) {
@@ -263,7 +274,8 @@ void mx_conn_on_recv(struct mx_worker *worker, struct mx_conn *conn,
     /* The multishot has ended for a reason of the kernel's (no buffer, CQ pressure, a race with a
      * pause that is over): go on unless the receive was meant to end. */
     bool is_wanted = conn->state == MX_CONN_OPEN || conn->state == MX_CONN_LINGER;
-    bool is_paused = conn->wait != MX_WAIT_NOTHING && conn->is_recv_cancelled;
+    bool is_paused = conn->wait != MX_WAIT_NOTHING &&
+                     (conn->is_recv_cancelled || mx_worker_is_sink_slow(worker));
     conn->is_recv_cancelled = false;
     if (!is_wanted || is_paused || conn->is_eof)
         return;

@@ -109,6 +109,12 @@ void mx_conn_on_timer(struct mx_worker *worker, struct mx_conn *conn);
 /* The sink's answer to a pending commit. */
 void mx_conn_committed(struct mx_worker *worker, struct mx_conn *conn, int result);
 
+/* The sink cannot tell what becomes of the message: close without a word. */
+void mx_conn_abandoned(struct mx_worker *worker, struct mx_conn *conn);
+
+/* The sink has become slow: content is received one buffer at a time. */
+void mx_conn_slow_down(struct mx_worker *worker, struct mx_conn *conn);
+
 /* The sink has room again. */
 void mx_conn_sink_ready(struct mx_worker *worker, struct mx_conn *conn);
 

@@ -197,11 +197,14 @@ static void out_of_memory(struct mx_worker *worker, struct mx_conn *conn) {
 }
 
 /* One step and what it asks for. Content goes to the sink in windows, so that it is asked before
- * each. False: the connection waits or closes. */
+ * each; also between two chunks, since the next BDAT and its content are one step. False: the
+ * connection waits or closes. */
 static bool step(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *in) {
     struct mx_session *session = &conn->session;
     struct mx_span window = *in;
-    if (mx_session_in_content(session) && !session->is_failed) {
+    bool takes_content =
+        mx_session_in_content(session) || (session->is_chunked && session->is_open);
+    if (in->len > 0 && takes_content && !session->is_failed) {
         if (!is_sink_ready(worker, conn, MX_WAIT_SINK))
             return false;
         if (window.len > MX_SINK_WINDOW)
@@ -211,8 +214,13 @@ static bool step(struct mx_worker *worker, struct mx_conn *conn, struct mx_span 
     size_t before = window.len;
     enum mx_action action = mx_session_step(session, &window, &conn->out);
     *in = mx_span_skip(*in, before - window.len);
-    if (action == MX_ACTION_INPUT && is_cut && window.len == 0)
-        return true;
+    if (action == MX_ACTION_INPUT && is_cut) {
+        if (window.len < before)
+            return true;
+        /* a command line that is longer than a window; what may follow it is small enough, or the
+         * sink refuses the message */
+        action = mx_session_step(session, in, &conn->out);
+    }
     return actions[action](worker, conn);
 }
 
@@ -340,15 +348,20 @@ void mx_conn_continue(struct mx_worker *worker, struct mx_conn *conn) {
         mx_conn_arm_recv(worker, conn);
 }
 
+/* There is room for what a resumed session says. False: the connection is being closed. */
+static bool prepare_resume(struct mx_worker *worker, struct mx_conn *conn) {
+    if (mx_conn_has_room(worker, conn, MX_REPLY_LINE_MAX) ||
+        (conn->out.ptr != NULL && make_room(worker, conn)))
+        return true;
+    out_of_memory(worker, conn);
+    return false;
+}
+
 void mx_conn_resume(struct mx_worker *worker, struct mx_conn *conn, int result) {
     conn->wait = MX_WAIT_NOTHING;
     conn->activity_ms = worker->now_ms;
-    if (!mx_conn_has_room(worker, conn, MX_REPLY_LINE_MAX)) {
-        if (conn->out.ptr == NULL || !make_room(worker, conn)) {
-            out_of_memory(worker, conn);
-            return;
-        }
-    }
+    if (!prepare_resume(worker, conn))
+        return;
     mx_session_resume(&conn->session, result, &conn->out);
     if (!conn->is_greeted)
         mx_conn_greet(worker, conn);
@@ -377,11 +390,18 @@ void mx_conn_committed(struct mx_worker *worker, struct mx_conn *conn, int resul
     mx_conn_resume(worker, conn, result);
 }
 
+void mx_conn_abandoned(struct mx_worker *worker, struct mx_conn *conn) {
+    assert(conn->wait == MX_WAIT_COMMIT);
+    mx_conn_log_message(worker, conn, -ECONNABORTED);
+    conn->session.is_open = false; /* the sink has forgotten it */
+    mx_conn_kill(worker, conn);
+}
+
 void mx_conn_sink_ready(struct mx_worker *worker, struct mx_conn *conn) {
     if (conn->state != MX_CONN_OPEN)
         return;
     if (conn->wait == MX_WAIT_SINK)
         mx_conn_continue(worker, conn);
-    else if (conn->wait == MX_WAIT_OPEN)
+    else if (conn->wait == MX_WAIT_OPEN && prepare_resume(worker, conn))
         mx_conn_resume(worker, conn, open_message(worker, conn));
 }

@@ -25,6 +25,9 @@ enum {
 
     /* one reply buffer to begin with; it doubles up to engine.maxUnsent (octets) */
     MX_OUT_FIRST = 4096,
+    /* the sink was not ready a moment ago: content is received one buffer at a time, so that what
+       cannot be stored yet stays in the sockets (ms) */
+    MX_SINK_SLOW_MS = 1000,
     /* input kept for a connection that waits for something: above it, recv is paused (octets) */
     MX_BACKLOG_QUOTA = 16384,
     /* ... and this is the most that may still arrive before the pause takes effect (octets) */

@@ -23,6 +23,7 @@
     X(sent, "octets", "octets sent")                                                               \
     X(recv_starved, "times", "a receiver found no buffer and was parked")                          \
     X(recv_rearmed, "times", "receives armed again")                                               \
+    X(recv_single, "times", "receives armed for one buffer only, because the sink was slow")       \
     X(recv_paused, "times", "receiving stopped so that TCP pushes back")                           \
     X(cancel_missed, "times", "a cancel found nothing and was repeated")                           \
     X(stale, "completions", "completions of connections that are gone")                            \

@@ -280,11 +280,20 @@ void mx_ring_connect(struct mx_ring *self, int fd, const struct sockaddr *addr, 
     sqe->off = len;
 }
 
-void mx_ring_recv(struct mx_ring *self, int fd, uint16_t buffer_group, uint64_t user_data) {
+static struct io_uring_sqe *take_recv_sqe(struct mx_ring *self, int fd, uint16_t buffer_group,
+                                          uint64_t user_data) {
     struct io_uring_sqe *sqe = take_fd_sqe(self, IORING_OP_RECV, fd, user_data);
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = buffer_group;
-    sqe->ioprio = IORING_RECV_MULTISHOT;
+    return sqe;
+}
+
+void mx_ring_recv(struct mx_ring *self, int fd, uint16_t buffer_group, uint64_t user_data) {
+    take_recv_sqe(self, fd, buffer_group, user_data)->ioprio = IORING_RECV_MULTISHOT;
+}
+
+void mx_ring_recv_once(struct mx_ring *self, int fd, uint16_t buffer_group, uint64_t user_data) {
+    (void)take_recv_sqe(self, fd, buffer_group, user_data);
 }
 
 void mx_ring_send(struct mx_ring *self, int fd, const char *ptr, uint32_t len, uint64_t user_data) {

@@ -100,6 +100,8 @@ void mx_ring_accept(struct mx_ring *self, int listen_fd, uint64_t user_data);
 void mx_ring_connect(struct mx_ring *self, int fd, const struct sockaddr *addr, socklen_t len,
                      uint64_t user_data);
 void mx_ring_recv(struct mx_ring *self, int fd, uint16_t buffer_group, uint64_t user_data);
+/* The same, but one buffer's worth and no more. */
+void mx_ring_recv_once(struct mx_ring *self, int fd, uint16_t buffer_group, uint64_t user_data);
 void mx_ring_send(struct mx_ring *self, int fd, const char *ptr, uint32_t len, uint64_t user_data);
 /* The same without a copy, when the kernel can. Completes once, or twice: then the first completion
  * has IORING_CQE_F_MORE, the second IORING_CQE_F_NOTIF, and the buffer is lent until the second

@@ -443,6 +443,27 @@ static void sum_up(struct mx_server *self, struct mx_totals *totals) {
     mx_totals_sum(&self->fleet, totals);
 }
 
+/* What the spool has done, in one line. */
+static void log_spool(struct mx_server *self) {
+    struct mx_spool_counters sums = {0};
+    struct mx_log_line line;
+    if (self->spool == NULL)
+        return;
+    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
+        const struct mx_spool_log *log = self->fleet.workers[i].spool;
+        if (log == NULL)
+            continue;
+#define ADD(name, unit, help) sums.name += mx_spool_log_counters(log)->name;
+        MX_SPOOL_COUNTERS(ADD)
+#undef ADD
+    }
+    mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "spool");
+#define PUT(name, unit, help) mx_log_u64(&line, #name, sums.name);
+    MX_SPOOL_COUNTERS(PUT)
+#undef PUT
+    mx_log_end(&line);
+}
+
 static void free_all(struct mx_server *self) {
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
         struct mx_worker *worker = &self->fleet.workers[i];
@@ -490,6 +511,7 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
     mx_thread_join_all(&self.fleet);
     drain_logs(&self);
     sum_up(&self, totals);
+    log_spool(&self);
     mx_log_event(&self.log, MX_SEVERITY_INFO, "stopped", "result", code == 0 ? "clean" : "error");
     free_all(&self);
     return code;

@@ -263,8 +263,6 @@ int mx_worker_turn(struct mx_worker *self) {
         if (self->sinks[i].class->turn != NULL)
             self->sinks[i].class->turn(&self->sinks[i]);
     }
-    if (self->spool != NULL)
-        mx_spool_log_turn(self->spool);
     flush_dirty(self);
     mx_swap_watch(self);
     if (self->shared.counters.messages != self->last_messages) {
@@ -293,11 +291,24 @@ int mx_worker_end(struct mx_worker *self) {
 static void sink_done(void *context, uint64_t owner, int result) {
     struct mx_worker *self = context;
     struct mx_conn *conn = find_conn(self, owner);
-    if (conn != NULL && conn->wait == MX_WAIT_COMMIT)
+    if (conn == NULL || conn->wait != MX_WAIT_COMMIT)
+        return;
+    if (result == -ECONNABORTED)
+        mx_conn_abandoned(self, conn);
+    else
         mx_conn_committed(self, conn, result);
 }
 
+/* Who was receiving many buffers at a time goes on with one. */
+static void slow_down(struct mx_worker *self) {
+    bool was_slow = mx_worker_is_sink_slow(self);
+    self->sink_slow_until_ms = self->now_ms + MX_SINK_SLOW_MS;
+    for (uint32_t i = 0; i < self->conn_used && !was_slow; i++)
+        mx_conn_slow_down(self, &self->conns[i]);
+}
+
 void mx_worker_await_sink(struct mx_worker *self, struct mx_conn *conn) {
+    slow_down(self);
     if (conn->is_sink_queued)
         return;
     conn->is_sink_queued = true;

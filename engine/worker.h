@@ -90,7 +90,8 @@ struct mx_worker {
     struct mx_spool_log *spool; /* NULL: mail is not kept */
     uint32_t *sink_waiters;     /* ring of conn_capacity slots that wait for the sink ... */
     uint32_t sink_waiters_begin, sink_waiters_count;
-    uint64_t drain_deadline_ms; /* 0: not draining */
+    uint64_t sink_slow_until_ms; /* see mx_worker_is_sink_slow */
+    uint64_t drain_deadline_ms;  /* 0: not draining */
     uint32_t drain_timeout_ms;
     uint64_t limits_logged_ms; /* the second in which ... */
     uint32_t limits_logged;    /* ... so many lines about limits were written */
@@ -145,6 +146,12 @@ static inline uint64_t mx_worker_op(const struct mx_worker *self, enum mx_op op,
 
 static inline struct mx_sink *mx_worker_sink(struct mx_worker *self, const struct mx_conn *conn) {
     return &self->sinks[conn->service->sink];
+}
+
+/* The sink is what limits: a multishot receive would fetch up to 32 buffers at a time that nobody
+ * can take, and fill the session memory with them. */
+static inline bool mx_worker_is_sink_slow(const struct mx_worker *self) {
+    return self->now_ms < self->sink_slow_until_ms;
 }
 
 /* Put a connection into the list that is flushed at the end of the turn. */

@@ -19,8 +19,9 @@ struct mx_sink_message {
     const char *server_name; /* outlives the message */
 };
 
-/* The engine's answer to a pending commit: 0 or a negative error; per-recipient results may be set
- * in the envelope before. A message whose connection is gone is ignored. */
+/* The engine's answer to a pending commit: 0 or a negative error (-ECONNABORTED: nobody can tell
+ * what becomes of it, so the connection is closed without a reply); per-recipient results may be
+ * set in the envelope before. A message whose connection is gone is ignored. */
 typedef void mx_sink_done_fn(void *context, uint64_t owner, int result);
 
 /* The engine's: the sink can take messages and content again; connections that wait go on. */

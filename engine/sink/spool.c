@@ -36,6 +36,10 @@ static void spool_abort(struct mx_sink *self, struct mx_sink_message *message) {
     mx_spool_log_abort(log_of(self), message->token);
 }
 
+static void spool_turn(struct mx_sink *self) {
+    mx_spool_log_turn(log_of(self));
+}
+
 const struct mx_sink_class mx_sink_spool = {
     .name = "spool",
     .keeps_content = true,
@@ -45,4 +49,5 @@ const struct mx_sink_class mx_sink_spool = {
     .write = spool_write,
     .commit = spool_commit,
     .abort = spool_abort,
+    .turn = spool_turn,
 };

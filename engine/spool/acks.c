@@ -302,6 +302,14 @@ int mx_spool_acks_poll(struct mx_spool_acks *self) {
     return mx_spool_acks_each(self->store, poll_log, self);
 }
 
+int mx_spool_acks_sync(const struct mx_spool_acks *self) {
+    for (uint32_t i = 0; i < self->log_count; i++) {
+        if (self->logs[i].fd >= 0 && fdatasync(self->logs[i].fd) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
 /* ---- life ---- */
 
 int mx_spool_acks_new(struct mx_spool_acks *self, const struct mx_spool_store *store,

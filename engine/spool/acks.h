@@ -61,6 +61,10 @@ void mx_spool_acks_free(struct mx_spool_acks *self);
 /* Read what is new in all logs, from the beginning those that are new or were replaced. -errno. */
 MX_MUST_CHECK int mx_spool_acks_poll(struct mx_spool_acks *self);
 
+/* What has been read is on the disk when it returns, whether its writers have synced it or not.
+ * -errno. */
+MX_MUST_CHECK int mx_spool_acks_sync(const struct mx_spool_acks *self);
+
 enum mx_spool_rcpt_state mx_spool_acks_state(const struct mx_spool_acks *self, uint32_t core,
                                              uint64_t epoch, uint32_t rcpt);
 /* How many of the recipients first..first + count - 1 have this state? */

@@ -16,6 +16,8 @@
 
 struct keeper_lane {
     struct mx_spool_lane shared;
+    uint64_t pin_epoch;  /* messages that are not answered may have chunks from this epoch on */
+    uint64_t last_epoch; /* of the segment that came last; all up to it are listed, or freed */
     uint64_t failures_ms[MX_SPOOL_FAILURES]; /* when the last segments were given up */
     uint32_t failure_count;
 };
@@ -33,6 +35,7 @@ struct mx_spool_keeper {
     bool is_buffered;
     uint64_t retry_ms; /* when a file is tried after errors; 0: there were none */
     bool has_failed[MX_SPOOL_DIRS], is_full[MX_SPOOL_DIRS];
+    uint64_t full_until_ms[MX_SPOOL_DIRS]; /* no file could be made: a quota, no inodes */
 };
 
 static uint64_t now_ms(void) {
@@ -75,25 +78,43 @@ static uint64_t free_octets(struct mx_spool_keeper *self, uint32_t dir) {
     bool was_full = self->is_full[dir];
     if (was_full)
         reserve += reserve / 2;
-    self->is_full[dir] = free < reserve + self->conf.segment_octets;
+    self->is_full[dir] =
+        free < reserve + self->conf.segment_octets || now_ms() < self->full_until_ms[dir];
     if (self->is_full[dir] && !was_full)
         say(self, MX_SEVERITY_WARN, "spool_full", dir_path(self, dir),
-            "no more than spool.reserve is free: mail is refused when the segments are used up");
+            "spool.reserve or a quota is reached: mail is refused when the segments are used up");
     if (!self->is_full[dir] && was_full)
         say(self, MX_SEVERITY_INFO, "spool_has_space", dir_path(self, dir), "segments are made");
     return self->is_full[dir] ? 0 : free - reserve;
 }
 
+/* Segments of a core that only wait to be opened. */
+static uint64_t recycled_octets(const struct mx_spool_keeper *self, uint32_t core) {
+    uint64_t octets = 0;
+    for (uint32_t i = 0; i < self->store->count; i++) {
+        const struct mx_spool_segment *row = &self->store->segments[i];
+        if (row->core == core && row->state == MX_SPOOL_SEGMENT_FREE && is_usable(self, row->dir))
+            octets += self->conf.segment_octets;
+    }
+    return octets;
+}
+
 static void publish_space(struct mx_spool_keeper *self) {
     uint64_t octets = 0;
-    for (uint32_t dir = 0; dir < MX_SPOOL_DIRS; dir++)
+    uint32_t failed = 0;
+    for (uint32_t dir = 0; dir < MX_SPOOL_DIRS; dir++) {
         octets += is_usable(self, dir) ? free_octets(self, dir) : 0;
+        failed |= self->has_failed[dir] ? 1u << dir : 0;
+    }
     assert(self->conf.lane_count > 0);
     uint64_t share = octets / self->conf.lane_count;
-    if (share < self->conf.segment_octets)
-        share = 0;
-    for (uint32_t i = 0; i < self->conf.lane_count; i++)
-        atomic_store(&self->lanes[i].shared.unallocated_octets, share);
+    if (share < self->conf.segment_octets) /* whoever comes first gets it */
+        share = octets >= self->conf.segment_octets ? self->conf.segment_octets : 0;
+    for (uint32_t i = 0; i < self->conf.lane_count; i++) {
+        struct mx_spool_lane *lane = &self->lanes[i].shared;
+        atomic_store(&lane->unallocated_octets, share + recycled_octets(self, i));
+        atomic_store(&lane->failed_dirs, failed);
+    }
 }
 
 /* ---- segments ---- */
@@ -165,9 +186,12 @@ static struct mx_spool_segment *make(struct mx_spool_keeper *self, uint32_t dir,
     struct mx_spool_segment *row = err == 0 ? new_row(self->store) : NULL;
     if (err == 0 && row == NULL)
         err = -ENOMEM;
+    if (err == -ENOSPC || err == -EDQUOT) {
+        self->full_until_ms[dir] = now_ms() + MX_SPOOL_RETRY_MS;
+        return NULL;
+    }
     if (err < 0) {
-        if (err != -ENOSPC && err != -EDQUOT)
-            dir_failed(self, dir, err);
+        dir_failed(self, dir, err);
         return NULL;
     }
     assert(row != NULL);
@@ -183,6 +207,22 @@ static struct mx_spool_segment *make(struct mx_spool_keeper *self, uint32_t dir,
     return find(self, dir, core, number);
 }
 
+/* The disk is full, and files wait that belong to another core: one of them goes. */
+static bool take_from_others(struct mx_spool_keeper *self, uint32_t dir, uint32_t core) {
+    for (uint32_t i = 0; i < self->store->count; i++) {
+        struct mx_spool_segment *row = &self->store->segments[i];
+        if (row->state != MX_SPOOL_SEGMENT_FREE || row->dir != dir || row->core == core)
+            continue;
+        int err = mx_spool_prepare_remove(self->store->dirs[dir].fd, row->core, row->number);
+        if (err < 0)
+            dir_failed(self, dir, err);
+        else
+            drop_row(self->store, row);
+        return err == 0;
+    }
+    return false;
+}
+
 /* One more segment for a lane. False: there is no space, or an error. */
 static bool feed(struct mx_spool_keeper *self, struct mx_spool_lane *lane) {
     for (uint32_t dir = 0; dir < MX_SPOOL_DIRS; dir++) {
@@ -190,6 +230,9 @@ static bool feed(struct mx_spool_keeper *self, struct mx_spool_lane *lane) {
             continue;
         struct mx_spool_segment *row = find_free(self, dir, lane->core);
         if (row == NULL)
+            row = make(self, dir, lane->core);
+        bool is_starving = row == NULL && mx_spool_lane_offered(lane) == 0;
+        if (is_starving && is_usable(self, dir) && take_from_others(self, dir, lane->core))
             row = make(self, dir, lane->core);
         if (row == NULL)
             continue;
@@ -214,27 +257,12 @@ static bool feed(struct mx_spool_keeper *self, struct mx_spool_lane *lane) {
     return false;
 }
 
-static void feed_all(struct mx_spool_keeper *self, uint32_t wanted) {
-    bool is_hungry = true;
-    while (is_hungry && !atomic_load(&self->is_stopping)) {
-        is_hungry = false; /* one each in turn */
-        for (uint32_t i = 0; i < self->conf.lane_count; i++) {
-            struct mx_spool_lane *lane = &self->lanes[i].shared;
-            if (mx_spool_lane_offered(lane) < wanted)
-                is_hungry |= feed(self, lane);
-        }
-        publish_space(self);
-    }
-}
-
 /* ---- what the workers are through with ---- */
 
 static void count_failure(struct mx_spool_keeper *self, struct keeper_lane *lane, uint32_t dir) {
     uint64_t now = now_ms();
     lane->failures_ms[lane->failure_count++ % MX_SPOOL_FAILURES] = now;
     uint64_t first = lane->failures_ms[lane->failure_count % MX_SPOOL_FAILURES];
-    if (has_dir(self, !dir)) /* the other one takes over */
-        self->has_failed[dir] = true;
     self->retry_ms = now + MX_SPOOL_RETRY_MS;
     if (lane->failure_count < MX_SPOOL_FAILURES || now - first >= MX_SPOOL_FAILURES_MS)
         return;
@@ -251,6 +279,12 @@ static void retire(struct mx_spool_keeper *self, struct keeper_lane *lane,
     mx_spool_segment_name(name, row->core, row->number, "");
     if (close(retired->fd) < 0)
         say(self, MX_SEVERITY_WARN, "spool_close", name, strerrordesc_np(errno));
+    if (retired->is_unused) {
+        row->state = MX_SPOOL_SEGMENT_FREE;
+        return;
+    }
+    lane->pin_epoch = retired->oldest_open_epoch;
+    lane->last_epoch = retired->epoch;
     /* without a footer it is not freed in this run: recovery will find out how far it goes */
     row->state = retired->is_sealed ? MX_SPOOL_SEGMENT_SEALED : MX_SPOOL_SEGMENT_OPEN;
     row->epoch = retired->epoch;
@@ -265,7 +299,11 @@ static void retire(struct mx_spool_keeper *self, struct keeper_lane *lane,
     if (retired->error == 0)
         return;
     say(self, MX_SEVERITY_ERROR, "spool_error", name, strerrordesc_np(-retired->error));
-    count_failure(self, lane, retired->dir);
+    bool is_known = self->has_failed[retired->dir];
+    if (is_usable(self, !retired->dir)) /* the other one takes over */
+        self->has_failed[retired->dir] = true;
+    if (!is_known)
+        count_failure(self, lane, retired->dir);
 }
 
 static void take_retired(struct mx_spool_keeper *self) {
@@ -276,25 +314,34 @@ static void take_retired(struct mx_spool_keeper *self) {
     }
 }
 
+static void feed_all(struct mx_spool_keeper *self, uint32_t wanted) {
+    bool is_hungry = true;
+    while (is_hungry && !atomic_load(&self->is_stopping)) {
+        is_hungry = false; /* one each in turn */
+        take_retired(self);
+        for (uint32_t i = 0; i < self->conf.lane_count; i++) {
+            struct mx_spool_lane *lane = &self->lanes[i].shared;
+            if (mx_spool_lane_offered(lane) < wanted)
+                is_hungry |= feed(self, lane);
+        }
+        publish_space(self);
+    }
+}
+
 /* ---- freeing ---- */
 
 /* What acks may speak of: segments that are listed, and those of this run, listed or still written.
  */
 static bool is_live(void *context, uint32_t core, uint64_t epoch) {
     const struct mx_spool_keeper *self = context;
-    return epoch / MX_SPOOL_EPOCHS == self->store->run ||
-           mx_spool_store_find(self->store, core, epoch) != NULL;
+    bool is_written = core < self->conf.lane_count && epoch / MX_SPOOL_EPOCHS == self->store->run &&
+                      epoch > self->lanes[core].last_epoch;
+    return is_written || mx_spool_store_find(self->store, core, epoch) != NULL;
 }
 
-/* A message that is being received has chunks from its worker's oldest open epoch on. */
+/* A message may end in a segment that has not come back yet. */
 static bool is_pinned(const struct mx_spool_keeper *self, const struct mx_spool_segment *row) {
-    if (row->core >= self->conf.lane_count)
-        return false;
-    const struct mx_spool_lane *lane = &self->lanes[row->core].shared;
-    uint64_t oldest = atomic_load_explicit(&lane->oldest_open_epoch, memory_order_acquire);
-    uint64_t written = atomic_load_explicit(&lane->epoch, memory_order_acquire);
-    /* the first header of a run says where the last segment of the run before ends */
-    return row->epoch >= oldest || written == 0;
+    return row->core < self->conf.lane_count && row->epoch >= self->lanes[row->core].pin_epoch;
 }
 
 static int free_segment(struct mx_spool_keeper *self, struct mx_spool_segment *row) {
@@ -322,30 +369,35 @@ static int free_segment(struct mx_spool_keeper *self, struct mx_spool_segment *r
 }
 
 /* Segments whose recipients are all final, and say so durably: what is read of an ack log that its
- * writer has not synced yet may be lost, so it is synced first. */
-static void free_final(struct mx_spool_keeper *self) {
+ * writer has not synced yet may be lost, so it is synced first. True: there may be more. */
+static bool free_final(struct mx_spool_keeper *self) {
     int err = mx_spool_acks_poll(&self->acks);
     if (err < 0 && err != -ENOENT)
         say(self, MX_SEVERITY_WARN, "spool_acks", dir_path(self, 0), strerrordesc_np(-err));
     bool is_synced = false;
-    for (uint32_t i = 0; i < self->store->count; i++) {
+    uint32_t freed = 0;
+    for (uint32_t i = 0; i < self->store->count && freed < MX_SPOOL_FREES; i++) {
         struct mx_spool_segment *row = &self->store->segments[i];
         bool is_final = row->state == MX_SPOOL_SEGMENT_SEALED &&
                         mx_spool_acks_final(&self->acks, row->core, row->epoch) >= row->rcpt_count;
         if (!is_final || is_pinned(self, row) || mx_spool_store_is_needed(self->store, row))
             continue;
-        if (!is_synced && syncfs(self->store->dirs[0].fd) < 0)
-            return;
+        err = is_synced ? 0 : mx_spool_acks_sync(&self->acks);
+        if (err < 0) {
+            dir_failed(self, 0, err);
+            return false;
+        }
         is_synced = true;
         uint32_t dir = row->dir;
         err = free_segment(self, row);
-        if (err < 0)
+        if (err < 0) {
             dir_failed(self, dir, err);
-        else
-            i = UINT32_MAX; /* the list has another order now */
-        if (err < 0)
-            return;
+            return false;
+        }
+        freed++;
+        i = UINT32_MAX; /* the list has another order now */
     }
+    return freed == MX_SPOOL_FREES;
 }
 
 /* ---- errors pass ---- */
@@ -386,24 +438,28 @@ static void retry(struct mx_spool_keeper *self) {
 
 /* ---- the thread ---- */
 
-static void turn(struct mx_spool_keeper *self) {
+/* True: there is more to do. */
+static bool turn(struct mx_spool_keeper *self) {
     take_retired(self);
     retry(self);
-    feed_all(self, MX_SPOOL_READY_WANTED);
-    free_final(self);
     publish_space(self);
+    feed_all(self, MX_SPOOL_READY_WANTED);
+    bool has_more = free_final(self);
+    publish_space(self);
+    return has_more;
 }
 
 static void *main_of(void *argument) {
     struct mx_spool_keeper *self = argument;
     while (!atomic_load(&self->is_stopping)) {
-        turn(self);
+        if (turn(self))
+            continue;
         struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
+        clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_nsec += MX_SPOOL_KEEPER_MS * 1000000L;
         until.tv_sec += until.tv_nsec / 1000000000L;
         until.tv_nsec %= 1000000000L;
-        while (sem_timedwait(&self->wake, &until) < 0 && errno == EINTR)
+        while (sem_clockwait(&self->wake, CLOCK_MONOTONIC, &until) < 0 && errno == EINTR)
             ;
     }
     return NULL;
@@ -433,6 +489,7 @@ int mx_spool_keeper_new(struct mx_spool_keeper **self, struct mx_spool_store *st
     for (uint32_t i = 0; i < conf->lane_count; i++) {
         lanes[i].shared.core = i;
         lanes[i].shared.wake = &keeper->wake;
+        lanes[i].pin_epoch = lanes[i].last_epoch = store->run * MX_SPOOL_EPOCHS;
     }
     feed_all(keeper, 1);
     publish_space(keeper);

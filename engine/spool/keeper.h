@@ -18,6 +18,8 @@ enum {
     MX_SPOOL_FAILURES_MS = 60000,
     /* ... until a file could be written again, tried this often (ms) */
     MX_SPOOL_RETRY_MS = 5000,
+    /* segments freed before the workers are looked at again */
+    MX_SPOOL_FREES = 16,
 };
 
 struct mx_spool_keeper_conf {

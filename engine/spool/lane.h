@@ -28,7 +28,11 @@ struct mx_spool_retired {
     uint64_t epoch, prev_epoch, end_offset, last_lsn, oldest_epoch, content_octets;
     uint32_t message_count, rcpt_count; /* acknowledged ones */
     bool is_sealed;                     /* its footer is durable */
-    int error;                          /* why it was given up; 0: it is full */
+    bool is_unused;                     /* never begun: its directory fails */
+    /* messages that were being received, or not answered, when it was left have chunks from this
+     * epoch on */
+    uint64_t oldest_open_epoch;
+    int error; /* why it was given up; 0: it is full */
 };
 
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): one cache line a side */
@@ -37,16 +41,14 @@ struct mx_spool_lane {
     sem_t *wake;                 /* the keeper's */
     _Atomic uint32_t ready_tail; /* written by the keeper */
     _Atomic uint32_t retired_head;
-    /* octets that the keeper may still turn into segments for this lane */
+    /* octets of the segments that this lane may still get */
     _Atomic uint64_t unallocated_octets;
+    _Atomic uint32_t failed_dirs; /* bits: segments there are given back */
     /* the disk has failed too often: no mail is taken, until the keeper thinks better of it */
     _Atomic bool is_stopped;
     struct mx_spool_ready ready[MX_SPOOL_READY_MAX];
     _Alignas(64) _Atomic uint32_t ready_head; /* written by the worker */
     _Atomic uint32_t retired_tail;
-    /* no message that is being received has chunks in an older segment */
-    _Atomic uint64_t oldest_open_epoch;
-    _Atomic uint64_t epoch; /* being written; 0: none */
     struct mx_spool_retired retired[MX_SPOOL_RETIRED_MAX];
 };
 
@@ -65,7 +67,7 @@ static inline struct mx_spool_ready mx_spool_lane_take(struct mx_spool_lane *sel
 static inline bool mx_spool_lane_can_retire(struct mx_spool_lane *self) {
     return atomic_load_explicit(&self->retired_tail, memory_order_relaxed) -
                atomic_load_explicit(&self->retired_head, memory_order_acquire) <
-           MX_SPOOL_RETIRED_MAX;
+           MX_SPOOL_RETIRED_MAX - 1; /* one is kept for the end */
 }
 static inline void mx_spool_lane_retire(struct mx_spool_lane *self,
                                         const struct mx_spool_retired *retired) {

@@ -55,7 +55,9 @@ void mx_spool_message_answer(struct mx_spool_log *self, uint32_t index, int resu
 /* ---- space ---- */
 
 static uint64_t free_octets(struct mx_spool_log *self) {
-    uint64_t segment = self->conf.segment_octets - 2 * (uint64_t)MX_SPOOL_BLOCK;
+    /* the next one begins where a whole batch might not fit any more */
+    uint64_t segment =
+        self->conf.segment_octets - 2 * (uint64_t)MX_SPOOL_BLOCK - self->batch_octets;
     uint64_t octets = mx_spool_lane_ready(self->lane) * segment;
     octets += atomic_load_explicit(&self->lane->unallocated_octets, memory_order_relaxed);
     if (self->has_segment && self->next_epoch == self->epoch)
@@ -98,7 +100,11 @@ int mx_spool_log_open(struct mx_spool_log *self, uint64_t owner, uint64_t octets
     struct mx_spool_message *message = &self->messages[index];
     *message = (struct mx_spool_message){
         .owner = owner, .block = UINT32_MAX, .state = MX_SPOOL_OPEN, .next = MX_NO_MESSAGE};
-    int err = reserve(self, message, octets > 0 ? octets : MX_SPOOL_RESERVE_STEP);
+    /* of a large message some, and more as it comes: a few that never come would shut out others */
+    uint64_t most = free_octets(self) / MX_SPOOL_RESERVE_SHARE;
+    octets = octets > most ? most : octets;
+    int err =
+        reserve(self, message, octets > MX_SPOOL_RESERVE_STEP ? octets : MX_SPOOL_RESERVE_STEP);
     if (err < 0)
         mx_spool_message_free(self, index);
     *token = index;
@@ -123,6 +129,8 @@ int mx_spool_log_write(struct mx_spool_log *self, uint64_t token, const struct m
     uint64_t need = octets_on_disk(message->content_octets + octets);
     if (message->error == 0 && need > message->reserved_octets)
         message->error = reserve(self, message, octets + MX_SPOOL_RESERVE_STEP);
+    if (message->error == 0 && !mx_spool_stage_fits(self, octets))
+        message->error = -ENOBUFS; /* is_ready was not asked */
     if (message->error < 0)
         return message->error;
     for (uint32_t i = 0; i < count; i++)
@@ -138,8 +146,9 @@ int mx_spool_log_commit(struct mx_spool_log *self, uint64_t token,
     assert(message->state == MX_SPOOL_OPEN);
     message->origin = *origin;
     message->received_ns = now_ns;
+    message->envelope_octets = mx_spool_envelope_put(origin, NULL);
     int err = message->error;
-    if (err == 0 && mx_spool_envelope_put(origin, NULL) > MX_SPOOL_ENVELOPE_MAX)
+    if (err == 0 && message->envelope_octets > self->batch_octets / 2)
         err = -ENOSPC;
     if (err < 0) {
         mx_spool_message_free(self, index);
@@ -249,7 +258,6 @@ int mx_spool_log_new(struct mx_spool_log **self, const struct mx_spool_log_conf 
     log->next_epoch = conf->run * MX_SPOOL_EPOCHS;
     log->next_offset = conf->segment_octets; /* the first buffer begins a segment */
     log->next_lsn = ((uint64_t)conf->run << MX_SPOOL_LSN_BITS) + 1;
-    atomic_store(&lane->oldest_open_epoch, log->next_epoch);
     int err = new_memory(log);
     if (err < 0) {
         mx_spool_log_free(log);

@@ -29,10 +29,10 @@ enum {
     MX_SPOOL_GATHER_COUNT = 512, /* gather blocks of a worker; without one, chunks get short */
     /* room in staging that content of one receive buffer and its gather block may need (octets) */
     MX_SPOOL_ROOM = 160 * 1024,
-    /* of a batch, for one envelope (octets): an eighth of a segment has room for two */
-    MX_SPOOL_ENVELOPE_MAX = 256 * 1024,
     /* space that a message without SIZE reserves, and grows by (octets) */
     MX_SPOOL_RESERVE_STEP = 64 * 1024,
+    /* ... and one with SIZE reserves at most this part of what is free, and grows */
+    MX_SPOOL_RESERVE_SHARE = 64,
     /* messages beside those of the connections: commits whose client is gone */
     MX_SPOOL_ORPHANS = 32768,
 };
@@ -63,7 +63,8 @@ struct mx_spool_origin {
 
 struct mx_spool_log;
 
-/* The answer to a commit: 0, or a negative error and the message is not kept. */
+/* The answer to a commit: 0, or a negative error and the message is not kept. -ECONNABORTED: nobody
+ * can tell yet, so nothing may be told; the connection has to be closed. */
 typedef void mx_spool_done_fn(void *context, uint64_t owner, int result);
 /* There is room again after mx_spool_log_is_ready was false. */
 typedef void mx_spool_room_fn(void *context);
@@ -92,7 +93,9 @@ bool mx_spool_log_is_ready(struct mx_spool_log *self);
 MX_MUST_CHECK int mx_spool_log_write(struct mx_spool_log *self, uint64_t token,
                                      const struct mx_span *slices, uint32_t count);
 
-/* The message is whole. MX_EPENDING: done is called. A negative error: it is forgotten. */
+/* The message is whole. MX_EPENDING: done is called. A negative error: it is forgotten; -ENOSPC
+ * also for an envelope of more than half a batch, which is 512K (a sixteenth of a segment below
+ * 16M). */
 MX_MUST_CHECK int mx_spool_log_commit(struct mx_spool_log *self, uint64_t token,
                                       const struct mx_spool_origin *origin, int64_t now_ns);
 
@@ -108,7 +111,8 @@ void mx_spool_log_on_cqe(struct mx_spool_log *self, const struct io_uring_cqe *c
 /* Something is staged that waits for the keeper: look again soon. */
 bool mx_spool_log_is_waiting(const struct mx_spool_log *self);
 
-/* Nothing is on its way to the disk, and no commit waits. */
+/* Nothing is staged or on its way to the disk. (Refusals may wait for a segment that does not come:
+ * when no connection is left, nobody wants to hear them.) */
 bool mx_spool_log_is_idle(const struct mx_spool_log *self);
 
 const struct mx_spool_counters *mx_spool_log_counters(const struct mx_spool_log *self);

@@ -36,6 +36,7 @@ struct mx_spool_message {
     bool is_alone; /* ... nobody does any more */
     struct mx_spool_origin origin;
     int64_t received_ns;
+    uint32_t envelope_octets;
 };
 
 struct mx_spool_list {
@@ -138,6 +139,8 @@ void mx_spool_log_retry(struct mx_spool_log *self);
 
 /* Octets that fit behind what is in the buffer being filled (log_stage.c). */
 uint32_t mx_spool_stage_room(const struct mx_spool_log *self);
+/* Is there room for so much content, for certain? */
+bool mx_spool_stage_fits(const struct mx_spool_log *self, uint64_t octets);
 /* Is there a free buffer beside the one being filled? */
 bool mx_spool_stage_has_spare(const struct mx_spool_log *self);
 /* Take the first buffer, or the next one, for filling. False: none is free. */
@@ -153,8 +156,8 @@ void mx_spool_stage_settle(struct mx_spool_log *self);
 bool mx_spool_stage_commit(struct mx_spool_log *self, uint32_t index);
 /* Drop the message's unfinished record. */
 void mx_spool_stage_drop(struct mx_spool_log *self, uint32_t index);
-/* Forget every buffer that is not on its way; commits in them go to self->refused. */
-void mx_spool_stage_reset(struct mx_spool_log *self);
+/* Forget every buffer that is not on its way; commits in them go to *refused. */
+void mx_spool_stage_reset(struct mx_spool_log *self, struct mx_spool_list *refused);
 
 /* Octets of the envelope of a message; with to != NULL it is written there (log_envelope.c). */
 uint32_t mx_spool_envelope_put(const struct mx_spool_origin *origin, char *to);

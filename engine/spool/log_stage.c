@@ -4,6 +4,7 @@
 #include <assert.h>
 
 static struct mx_spool_buffer *filling(struct mx_spool_log *self) {
+    assert(self->filling < MX_NO_BUFFER);
     return &self->buffers[self->filling];
 }
 
@@ -41,6 +42,17 @@ static uint32_t find_empty(const struct mx_spool_log *self) {
 
 bool mx_spool_stage_has_spare(const struct mx_spool_log *self) {
     return find_empty(self) != MX_NO_BUFFER;
+}
+
+bool mx_spool_stage_fits(const struct mx_spool_log *self, uint64_t octets) {
+    uint64_t need = octets + MX_SPOOL_GATHER_MAX + 2 * sizeof(struct mx_spool_record) +
+                    2 * (uint64_t)MX_SPOOL_ALIGN;
+    uint64_t room = mx_spool_stage_room(self);
+    for (uint32_t i = 0; i < MX_SPOOL_BUFFERS && self->filling != MX_NO_BUFFER; i++) {
+        if (self->buffers[i].state == MX_SPOOL_EMPTY) /* less its header, and a record's */
+            room += self->batch_octets - MX_SPOOL_BLOCK;
+    }
+    return need <= room;
 }
 
 /* A buffer stands for one place on the disk from the beginning, since the records name each other's
@@ -88,7 +100,7 @@ void mx_spool_stage_advance(struct mx_spool_log *self) {
     (void)mx_spool_stage_begin(self);
 }
 
-void mx_spool_stage_reset(struct mx_spool_log *self) {
+void mx_spool_stage_reset(struct mx_spool_log *self, struct mx_spool_list *refused) {
     assert(self->flying == 0);
     self->tail = MX_NO_MESSAGE;
     for (uint32_t i = 0; i < MX_SPOOL_BUFFERS; i++) {
@@ -96,7 +108,7 @@ void mx_spool_stage_reset(struct mx_spool_log *self) {
         buffer->state = MX_SPOOL_EMPTY;
         for (uint32_t m; (m = mx_spool_list_take(self, &buffer->commits)) != MX_NO_MESSAGE;) {
             self->messages[m].state = MX_SPOOL_REFUSED;
-            mx_spool_list_put(self, &self->refused, m);
+            mx_spool_list_put(self, refused, m);
         }
     }
     self->queue_count = 0;
@@ -242,7 +254,7 @@ void mx_spool_stage_append(struct mx_spool_log *self, uint32_t index, struct mx_
     }
 }
 
-static void close_message(struct mx_spool_log *self, uint32_t index, uint32_t envelope_octets) {
+static void close_message(struct mx_spool_log *self, uint32_t index) {
     struct mx_spool_buffer *buffer = filling(self);
     struct mx_spool_message *message = &self->messages[index];
     const struct mx_session *session = message->origin.session;
@@ -250,14 +262,14 @@ static void close_message(struct mx_spool_log *self, uint32_t index, uint32_t en
         .type = MX_SPOOL_MSG,
         .flags = mx_spool_envelope_flags(session),
         .content_octets = tail_octets(self),
-        .envelope_octets = envelope_octets,
+        .envelope_octets = message->envelope_octets,
         .total_octets = message->content_octets,
         .rcpt_base = self->next_rcpt_base,
         .rcpt_count = session->envelope.rcpt_count,
         .received_ns = message->received_ns,
     };
     (void)mx_spool_envelope_put(&message->origin, buffer->base + buffer->used);
-    buffer->used += envelope_octets;
+    buffer->used += message->envelope_octets;
     close_record(self, &record);
     self->next_rcpt_base += record.rcpt_count;
     buffer->message_count++;
@@ -271,7 +283,7 @@ static void close_message(struct mx_spool_log *self, uint32_t index, uint32_t en
 
 bool mx_spool_stage_commit(struct mx_spool_log *self, uint32_t index) {
     struct mx_spool_message *message = &self->messages[index];
-    uint32_t envelope_octets = mx_spool_envelope_put(&message->origin, NULL);
+    uint32_t envelope_octets = message->envelope_octets;
     bool is_owner = self->tail == index;
     size_t need = envelope_octets;
     if (!is_owner) /* and the record that is there now may get its padding */
@@ -286,6 +298,6 @@ bool mx_spool_stage_commit(struct mx_spool_log *self, uint32_t index) {
             mx_spool_stage_advance(self);
         begin_record(self, index);
     }
-    close_message(self, index, envelope_octets);
+    close_message(self, index);
     return true;
 }

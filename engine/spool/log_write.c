@@ -23,8 +23,12 @@ static char *footer_block(const struct mx_spool_log *self) {
     return header_block(self) + MX_SPOOL_BLOCK;
 }
 
+static uint32_t queued_index(const struct mx_spool_log *self, uint32_t i) {
+    return self->queue[(self->queue_begin + i) % MX_SPOOL_BUFFERS];
+}
+
 static struct mx_spool_buffer *queued(struct mx_spool_log *self, uint32_t i) {
-    return &self->buffers[self->queue[(self->queue_begin + i) % MX_SPOOL_BUFFERS]];
+    return &self->buffers[queued_index(self, i)];
 }
 
 static int64_t now_ns(const struct mx_spool_log *self) {
@@ -44,12 +48,21 @@ static void write_block(struct mx_spool_log *self, int fd, const char *block, ui
 
 /* ---- header and footer ---- */
 
+/* Of what will be the segment's first record, which may stand in the buffer being filled already.
+ */
+static uint64_t base_lsn(struct mx_spool_log *self) {
+    if (self->queue_count > 0)
+        return queued(self, 0)->first_lsn;
+    const struct mx_spool_buffer *buffer = &self->buffers[self->filling];
+    return buffer->record_count > 0 ? buffer->first_lsn : self->next_lsn;
+}
+
 static void put_header(struct mx_spool_log *self) {
     struct mx_spool_header header = {
         .core = self->conf.core,
         .epoch = self->epoch,
         .size_octets = self->segment.size_octets,
-        .base_lsn = self->queue_count > 0 ? queued(self, 0)->first_lsn : self->next_lsn,
+        .base_lsn = base_lsn(self),
         .prev_epoch = self->prev_epoch,
         .prev_sealed_lsn = self->prev_sealed_lsn,
         .created_ns = now_ns(self),
@@ -77,21 +90,22 @@ static void put_footer(const struct mx_spool_log *self, const struct mx_spool_re
 
 /* ---- segments ---- */
 
-/* Chunks of a message that is being received pin the segments they are in. */
-static void publish_oldest(struct mx_spool_log *self) {
-    uint64_t oldest = self->epoch;
+/* Chunks of a message that is not answered yet pin the segments they are in: until the segment in
+ * which it ends has come to the keeper, which then sees how far back that one goes. */
+static uint64_t oldest_open_epoch(const struct mx_spool_log *self) {
+    uint64_t oldest = self->epoch + 1;
     for (uint32_t i = 0; i < self->used_messages; i++) {
         const struct mx_spool_message *message = &self->messages[i];
         bool has_chunks = message->state != MX_SPOOL_FREE && message->first_epoch != 0;
         if (has_chunks && message->first_epoch < oldest)
             oldest = message->first_epoch;
     }
-    atomic_store_explicit(&self->lane->oldest_open_epoch, oldest, memory_order_release);
-    atomic_store_explicit(&self->lane->epoch, self->epoch, memory_order_release);
+    return oldest;
 }
 
 static void leave_segment(struct mx_spool_log *self) {
     self->leaving = self->counts;
+    self->leaving.oldest_open_epoch = oldest_open_epoch(self);
     self->has_segment = false;
     self->prev_epoch = self->epoch;
     self->prev_sealed_lsn = self->committed_lsn;
@@ -105,8 +119,22 @@ static void leave_segment(struct mx_spool_log *self) {
                 self->segment.size_octets - MX_SPOOL_BLOCK, ON_FOOTER);
 }
 
+/* The next one that is ready, but not on a disk that fails while there is another. */
+static bool take_segment(struct mx_spool_log *self) {
+    while (mx_spool_lane_ready(self->lane) > 0 && mx_spool_lane_can_retire(self->lane)) {
+        uint32_t failed = atomic_load_explicit(&self->lane->failed_dirs, memory_order_relaxed);
+        self->segment = mx_spool_lane_take(self->lane);
+        if (!(failed & (1u << self->segment.dir)))
+            return true;
+        mx_spool_lane_retire(self->lane, &(struct mx_spool_retired){.fd = self->segment.fd,
+                                                                    .dir = self->segment.dir,
+                                                                    .number = self->segment.number,
+                                                                    .is_unused = true});
+    }
+    return false;
+}
+
 static void enter_segment(struct mx_spool_log *self) {
-    self->segment = mx_spool_lane_take(self->lane);
     assert(self->segment.size_octets == self->conf.segment_octets);
     self->has_segment = true;
     self->epoch = self->queue_count > 0 ? queued(self, 0)->epoch : self->next_epoch;
@@ -119,7 +147,6 @@ static void enter_segment(struct mx_spool_log *self) {
         .end_offset = MX_SPOOL_BLOCK,
         .oldest_epoch = self->epoch,
     };
-    publish_oldest(self);
     put_header(self);
     self->is_header_flying = true;
     self->is_header_durable = false;
@@ -136,7 +163,7 @@ static bool rotate(struct mx_spool_log *self) {
         return false;
     if (self->has_segment)
         leave_segment(self);
-    if (mx_spool_lane_ready(self->lane) == 0)
+    if (!take_segment(self))
         return false;
     enter_segment(self);
     return true;
@@ -240,10 +267,10 @@ static void release(struct mx_spool_log *self) {
 
 /* Forget what is staged, and refuse its messages: their records have places in a segment that does
  * not go on. */
-static void drop_staged(struct mx_spool_log *self, int err) {
+static void drop_staged(struct mx_spool_log *self, int err, struct mx_spool_list *refused) {
     if (self->tail != MX_NO_MESSAGE)
         self->messages[self->tail].error = err;
-    mx_spool_stage_reset(self);
+    mx_spool_stage_reset(self, refused);
     for (uint32_t i = 0; i < self->used_messages; i++) {
         struct mx_spool_message *message = &self->messages[i];
         bool is_receiving = message->state == MX_SPOOL_OPEN || message->state == MX_SPOOL_WAITING;
@@ -265,20 +292,20 @@ static void give_up_segment(struct mx_spool_log *self) {
     self->written_count = 0;
     self->counts.error = err;
     self->counters.errors++;
-    drop_staged(self, err);
+    drop_staged(self, err, &self->refused);
     leave_segment(self);
 }
 
-static bool is_in_flight(struct mx_spool_log *self) {
+static bool is_in_flight(const struct mx_spool_log *self) {
     bool is_flying = self->is_header_flying || self->is_footer_flying || self->is_sync_flying;
     for (uint32_t i = 0; i < self->flying && !is_flying; i++)
-        is_flying = queued(self, i)->state == MX_SPOOL_WRITING;
+        is_flying = self->buffers[queued_index(self, i)].state == MX_SPOOL_WRITING;
     return is_flying;
 }
 
-static void refuse(struct mx_spool_log *self) {
-    struct mx_spool_list list = self->refused;
-    self->refused.first = MX_NO_MESSAGE;
+static void refuse(struct mx_spool_log *self, struct mx_spool_list *refused) {
+    struct mx_spool_list list = *refused;
+    refused->first = MX_NO_MESSAGE;
     for (uint32_t m; (m = mx_spool_list_take(self, &list)) != MX_NO_MESSAGE;)
         mx_spool_message_answer(self, m, self->messages[m].error);
 }
@@ -291,8 +318,8 @@ static int dead_end(struct mx_spool_log *self) {
         return 0;
     if (atomic_load_explicit(&self->lane->is_stopped, memory_order_relaxed))
         return -EIO;
-    bool is_full = atomic_load_explicit(&self->lane->unallocated_octets, memory_order_relaxed) == 0;
-    return is_full ? -ENOSPC : 0;
+    bool is_full = atomic_load_explicit(&self->lane->unallocated_octets, memory_order_acquire) == 0;
+    return is_full && mx_spool_lane_ready(self->lane) == 0 ? -ENOSPC : 0;
 }
 
 /* ---- the turn ---- */
@@ -312,8 +339,12 @@ static void go_on(struct mx_spool_log *self) {
         give_up_segment(self);
     int err = is_in_flight(self) || self->flying > 0 ? 0 : dead_end(self);
     if (err < 0) {
-        drop_staged(self, err);
-        refuse(self);
+        struct mx_spool_list never_written = {MX_NO_MESSAGE, MX_NO_MESSAGE};
+        drop_staged(self, err, &never_written);
+        refuse(self, &never_written);
+        /* There is no header that would make the cut, so that these may turn out to be stored:
+         * their clients are told nothing. */
+        answer_all(self, &self->refused, -ECONNABORTED);
     }
     mx_spool_log_retry(self);
     close_filling(self);
@@ -326,8 +357,10 @@ void mx_spool_log_turn(struct mx_spool_log *self) {
     if (!self->is_room_wanted)
         return;
     self->is_room_wanted = false;
-    if (mx_spool_log_is_ready(self))
-        self->room(self->context);
+    if (!mx_spool_log_is_ready(self))
+        return;
+    self->room(self->context);
+    go_on(self); /* with what came in now */
 }
 
 static void on_batch(struct mx_spool_log *self, struct mx_spool_buffer *buffer, int result) {
@@ -366,7 +399,7 @@ void mx_spool_log_on_cqe(struct mx_spool_log *self, const struct io_uring_cqe *c
         self->is_header_flying = false;
         self->is_header_durable = is_whole;
         if (is_whole)
-            refuse(self);
+            refuse(self, &self->refused);
         else
             self->poison = err;
     } else if (what == ON_FOOTER) {
@@ -380,19 +413,21 @@ void mx_spool_log_on_cqe(struct mx_spool_log *self, const struct io_uring_cqe *c
     release(self);
 }
 
+static bool has_commits(const struct mx_spool_log *self) {
+    return self->filling != MX_NO_BUFFER &&
+           self->buffers[self->filling].commits.first != MX_NO_MESSAGE;
+}
+
 bool mx_spool_log_is_waiting(const struct mx_spool_log *self) {
     bool has_work = self->queue_count > 0 || self->refused.first != MX_NO_MESSAGE ||
-                    self->waiting.first != MX_NO_MESSAGE;
-    return has_work && self->flying == 0 && !self->is_header_flying && !self->is_footer_flying &&
-           !self->is_sync_flying;
+                    self->waiting.first != MX_NO_MESSAGE || has_commits(self);
+    return has_work && !is_in_flight(self);
 }
 
 bool mx_spool_log_is_idle(const struct mx_spool_log *self) {
-    bool has_commits = self->filling != MX_NO_BUFFER &&
-                       self->buffers[self->filling].commits.first != MX_NO_MESSAGE;
-    return !has_commits && self->flying == 0 && self->refused.first == MX_NO_MESSAGE &&
-           self->waiting.first == MX_NO_MESSAGE && !self->is_header_flying &&
-           !self->is_footer_flying && !self->is_sync_flying && self->poison == 0;
+    return !has_commits(self) && self->queue_count == 0 && self->waiting.first == MX_NO_MESSAGE &&
+           !self->is_header_flying && !self->is_footer_flying && !self->is_sync_flying &&
+           self->poison == 0;
 }
 
 /* ---- the end ---- */
@@ -415,7 +450,7 @@ void mx_spool_log_close(struct mx_spool_log *self) {
     if (!self->has_segment)
         return;
     /* else recovery will find out how far it goes */
-    bool is_clean = mx_spool_log_is_idle(self) && self->queue_count == 0;
+    bool is_clean = mx_spool_log_is_idle(self);
     self->counts.error = is_clean ? seal(self) : 0;
     self->counts.is_sealed = is_clean && self->counts.error == 0;
     self->has_segment = false;

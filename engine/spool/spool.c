@@ -12,6 +12,7 @@ struct mx_spool {
     struct mx_spool_store store;
     bool has_store;
     struct mx_spool_keeper *keeper;
+    enum mx_spool_sync sync;
 };
 
 static void report(void *context, const struct mx_spool_event *event) {
@@ -22,6 +23,20 @@ static void report(void *context, const struct mx_spool_event *event) {
         mx_log_str(&line, "path", event->path);
     mx_log_str(&line, "reason", event->text);
     mx_log_end(&line);
+}
+
+static enum mx_spool_sync pick_sync(const struct mx_spool *self) {
+    if (self->conf->durability == MX_DURABILITY_WRITE)
+        return MX_SPOOL_SYNC_NONE;
+    switch (self->conf->sync_mode) {
+    case MX_SYNC_DSYNC:
+        return MX_SPOOL_SYNC_DSYNC;
+    case MX_SYNC_FDATASYNC:
+        return MX_SPOOL_SYNC_FDATASYNC;
+    case MX_SYNC_AUTO:
+        break;
+    }
+    return mx_spool_keeper_is_direct(self->keeper) ? MX_SPOOL_SYNC_DSYNC : MX_SPOOL_SYNC_FDATASYNC;
 }
 
 static int set_up(struct mx_spool *self, uint32_t worker_count) {
@@ -46,7 +61,10 @@ static int set_up(struct mx_spool *self, uint32_t worker_count) {
     if (err < 0)
         return err;
     self->has_store = true;
-    return mx_spool_keeper_new(&self->keeper, &self->store, &keeper, &self->log);
+    err = mx_spool_keeper_new(&self->keeper, &self->store, &keeper, &self->log);
+    if (err == 0)
+        self->sync = pick_sync(self);
+    return err;
 }
 
 int mx_spool_new(struct mx_spool **self, const struct mx_conf *conf, uint32_t worker_count) {
@@ -62,27 +80,13 @@ int mx_spool_new(struct mx_spool **self, const struct mx_conf *conf, uint32_t wo
     return err;
 }
 
-static enum mx_spool_sync sync_of(const struct mx_spool *self) {
-    if (self->conf->durability == MX_DURABILITY_WRITE)
-        return MX_SPOOL_SYNC_NONE;
-    switch (self->conf->sync_mode) {
-    case MX_SYNC_DSYNC:
-        return MX_SPOOL_SYNC_DSYNC;
-    case MX_SYNC_FDATASYNC:
-        return MX_SPOOL_SYNC_FDATASYNC;
-    case MX_SYNC_AUTO:
-        break;
-    }
-    return mx_spool_keeper_is_direct(self->keeper) ? MX_SPOOL_SYNC_DSYNC : MX_SPOOL_SYNC_FDATASYNC;
-}
-
 const char *mx_spool_sync_name(const struct mx_spool *self) {
     static const char *const names[] = {
         [MX_SPOOL_SYNC_DSYNC] = "dsync",
         [MX_SPOOL_SYNC_FDATASYNC] = "fdatasync",
         [MX_SPOOL_SYNC_NONE] = "none",
     };
-    return names[sync_of(self)];
+    return names[self->sync];
 }
 
 int mx_spool_new_log(struct mx_spool *self, uint32_t index, uint32_t message_count,
@@ -90,7 +94,7 @@ int mx_spool_new_log(struct mx_spool *self, uint32_t index, uint32_t message_cou
     struct mx_spool_log_conf conf = {
         .core = index,
         .run = self->store.run,
-        .sync = sync_of(self),
+        .sync = self->sync,
         .segment_octets = self->conf->spool_segment_octets,
         .message_count = message_count,
     };

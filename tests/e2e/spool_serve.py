@@ -8,6 +8,7 @@ import random
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 
 from lib_mxring import MXRING, Client, equal, eventually, mxring, run, serve, write_config
@@ -99,6 +100,53 @@ def test_segments_are_freed():
             equal(load(server.address, "-s", "4", "-m", "600", "-l", "40000").wait(60), 0)
             server.stop()
         equal(mxring("spool", "verify", spool).returncode, 0)
+
+
+def test_messages_larger_than_segments():
+    """Segments in the middle of one have no message of their own, and must stay all the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        spool = f"{folder}/spool"
+        with serve(gateway(folder), listeners=2) as server:
+            small = load(server.address, "-s", "4", "-m", "2000", "-l", "4096")
+            equal(load(server.address, "-s", "3", "-m", "9", "-l", "21000000",
+                       ledger=f"{folder}/large").wait(100), 0)
+            equal(small.wait(60), 0)
+            time.sleep(1.2)  # the keeper looks twice a second
+            server.stop()
+        proved(spool, folder, [f"{folder}/large"])
+
+
+def test_many_chunks_on_a_busy_disk():
+    """BDAT behind BDAT, faster than they can be stored: each waits for room."""
+    chunk = b"x" * 99998 + b"\r\n"
+    message = (b"MAIL FROM:<a@b.org>\r\nRCPT TO:<bob@example.com>\r\n"
+               + (b"BDAT %d\r\n" % len(chunk) + chunk) * 30 + b"BDAT 0 LAST\r\n")
+    failed = []
+
+    def send(address):
+        try:
+            with Client(address) as client:
+                client.command("EHLO x", "250")
+                for _ in range(3):
+                    client.socket.sendall(message)
+                    for _ in range(33):
+                        client.expect("250", "a chunk")
+        except Exception as error:  # told at the end
+            failed.append(error)
+
+    with tempfile.TemporaryDirectory() as folder:
+        with serve(gateway(folder), listeners=2) as server:
+            threads = [threading.Thread(target=send, args=(server.addresses[0],))
+                       for _ in range(24)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(120)
+            equal(failed, [])
+            server.stop()
+        result = mxring("spool", "stat", f"{folder}/spool")
+        assert "messages    72\n" in result.stdout, result.stdout
+        equal(mxring("spool", "verify", f"{folder}/spool", seconds=60).returncode, 0)
 
 
 def test_full_disk_is_a_452():

@@ -176,7 +176,9 @@ static void receive_some(struct sim_kernel *self, struct sim_op *op, bool *is_la
     sim_drop(&sock->in, len);
     sim_client_wake(client_of(op), 1 + sim_below(50)); /* the window opens */
     *is_last = !sim_cq_has_room(self);
-    if (*is_last)
+    if (op->is_once)
+        *is_last = true;
+    else if (*is_last)
         sim_event(SIM_E_CQ_ENDS_MULTISHOT);
     else
         *is_last = sim_fault(SIM_F_RECV_ENDS);
@@ -358,7 +360,8 @@ static void check_sqe(struct sim_kernel *self, const struct io_uring_sqe *sqe, i
     uint8_t flags = sim.is_direct && !is_message ? IOSQE_FIXED_FILE : 0;
     if (sqe->opcode == IORING_OP_RECV) {
         flags |= IOSQE_BUFFER_SELECT;
-        SIM_CHECK(sqe->ioprio == IORING_RECV_MULTISHOT && sqe->buf_group == 1, "recv", fd, 0);
+        bool is_known = sqe->ioprio == IORING_RECV_MULTISHOT || sqe->ioprio == 0;
+        SIM_CHECK(is_known && sqe->buf_group == 1, "recv", fd, 0);
     }
     SIM_CHECK(sqe->flags == flags, "flags of an SQE", sqe->opcode, sqe->flags);
     for (uint32_t i = 0; i < self->op_count; i++) {
@@ -414,6 +417,7 @@ static struct sim_op *start_on_fd(struct sim_kernel *self, const struct io_uring
         op->hash = hash_of((const char *)(uintptr_t)op->addr, op->len);
     } else if (sqe->opcode == IORING_OP_RECV) {
         op->ready_us = sim_fault(SIM_F_RECV_DELAYED) ? delay() : 0;
+        op->is_once = sqe->ioprio == 0;
     } else {
         SIM_CHECK(sqe->opcode == IORING_OP_URING_CMD && sim.is_direct, "opcode", sqe->opcode, 0);
         op->addr = sqe->addr3;

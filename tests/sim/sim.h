@@ -164,6 +164,7 @@ struct sim_op {
     int16_t client;
     uint8_t opcode;
     bool is_cancelled, has_result;
+    bool is_once; /* a receive of one buffer */
 };
 
 struct sim_table {
