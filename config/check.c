@@ -130,12 +130,26 @@ static uint32_t report_open_networks(struct mx_loader *self,
     return count;
 }
 
+/* May anybody say in a PROXY header who he is? */
+static bool believes_anybody(const struct mx_conf_server *server) {
+    bool is_anybody = server->proxy_from.count == 0;
+    for (uint32_t i = 0; i < server->proxy_from.count; i++)
+        is_anybody = is_anybody || is_open(&server->proxy_from.rows[i]);
+    return server->proxy_required && is_anybody;
+}
+
 static void check_relay(struct mx_loader *self, const struct mx_conf_server *server,
                         const struct mx_origin *origin) {
     const struct mx_conf_networks *networks = &server->authorized_addresses;
     const struct mx_yaml_node *node = place(origin, MX_SECTION_SMTP, "authorizedAddresses");
     if (networks->count == 0 || report_open_networks(self, networks, node) > 0)
         return;
+    if (believes_anybody(server)) {
+        report_relay(self, node,
+                     "whoever claims one of these in a PROXY header (proxyFrom does not say who "
+                     "may)");
+        return;
+    }
     /* so that the world in pieces is seen for what it is */
     uint32_t count = networks->count + NOT_PUBLIC;
     struct mx_conf_network *sorted = mx_arena_take(self->scratch, count * sizeof *sorted);

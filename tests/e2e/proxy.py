@@ -5,19 +5,11 @@ import struct
 import time
 
 from lib_mxring import Client, config, equal, eventually, run, serve
+from lib_spool import crc32c
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 LOCAL, PROXY = 0x20, 0x21
-SMTP = "authorizedAddresses: 127.0.0.0/8, proxyRequired: true, "
-
-
-def crc32c(octets):
-    crc = 0xFFFFFFFF
-    for octet in octets:
-        crc ^= octet
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
-    return crc ^ 0xFFFFFFFF
+SMTP = "authorizedAddresses: 127.0.0.0/8, proxyRequired: true, proxyFrom: 127.0.0.1, "
 
 
 def tlv(kind, value):
@@ -134,7 +126,7 @@ def test_bad_headers_are_not_answered():
 
 
 def test_the_log_names_the_client():
-    with serve(config(smtp=SMTP + "proxyFrom: 127.0.0.1", more="log: {level: debug}")) as server:
+    with serve(config(smtp=SMTP, more="log: {level: debug}")) as server:
         with Client(server.addresses[0]) as client:
             client.send(version_2())
             hears(client, "9.9.9.9")

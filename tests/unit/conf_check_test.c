@@ -68,6 +68,35 @@ Test(conf_check, proxies) {
         S "proxyRequired: true\n    proxyFrom: [127.*, '::1']\n    connectionLimitPerIP: 3\n"
           "    proxyCountsClients: true\n",
         false, "");
+    expect_problems(S "proxyRequired: true\n    proxyFrom: 127.*\n    authorizedAddresses: 10.*\n",
+                    false, "");
+}
+
+/* Who may say who he is may relay. */
+Test(conf_check, proxies_that_anybody_can_be) {
+#define ANYBODY                                                                                    \
+    "authorizedAddresses: whoever claims one of these in a PROXY header (proxyFrom does not say "  \
+    "who may) may relay: "
+    static const char *const froms[] = {"", "    proxyFrom: 0.0.0.0/0\n"};
+    for (size_t i = 0; i < ROWS(froms); i++) {
+        char text[300], wanted[400];
+        const char *warning = i == 0 ? "f:4:20: warning: whoever reaches this port may claim any "
+                                       "client address: name the proxies in proxyFrom\n"
+                                     : "";
+        snprintf(text, sizeof text, S "authorizedAddresses: 10.*\n    proxyRequired: true\n%s",
+                 froms[i]);
+        snprintf(wanted, sizeof wanted,
+                 "f:3:26: " ANYBODY
+                 "an open relay does not start without engine: {allowOpenRelay: true}\n%s",
+                 warning);
+        expect_problems(text, false, wanted);
+    }
+    expect_problems("engine: {allowOpenRelay: true}\n" S
+                    "authorizedAddresses: 10.*\n    proxyRequired: true\n",
+                    false,
+                    "f:4:26: warning: " ANYBODY "this is an open relay\n"
+                    "f:5:20: warning: whoever reaches this port may claim any client address: "
+                    "name the proxies in proxyFrom\n");
 }
 
 /* All /8 from 1 to 223 that are public, but not the one given. */
