@@ -105,12 +105,8 @@ static uint32_t usable_features(const struct mx_server *self) {
 
 /* ---- services and workers ---- */
 
-static bool keeps_mail(const struct mx_server *self) {
-    return !self->accepts_all && self->conf->durability != MX_DURABILITY_NONE;
-}
-
 static const struct mx_sink_class *sink_class(const struct mx_server *self) {
-    return keeps_mail(self) ? &mx_sink_spool : &mx_sink_discard;
+    return mx_server_keeps_mail(self) ? &mx_sink_spool : &mx_sink_discard;
 }
 
 static int new_rules(struct mx_server *self) {
@@ -381,33 +377,6 @@ static int drop_privileges(struct mx_server *self) {
     return 0;
 }
 
-/* Behind drop_privileges: the files belong to who serves. */
-static int open_spool(struct mx_server *self) {
-    if (!keeps_mail(self))
-        return 0;
-    int err = mx_spool_new(&self->spool, self->conf, self->fleet.worker_count);
-    if (err < 0)
-        return mx_server_fail(self, MX_EXIT_DISK, self->conf->spool_directory, err);
-    for (uint32_t i = 0; i < self->fleet.worker_count && err == 0; i++) {
-        struct mx_worker *worker = &self->fleet.workers[i];
-        uint32_t message_count = worker->conn_capacity + MX_SPOOL_ORPHANS;
-        err = mx_spool_new_log(self->spool, i, message_count, &worker->ring, &worker->spool);
-        worker->sinks[0].store = worker->spool;
-    }
-    if (err == 0)
-        err = mx_spool_start(self->spool);
-    if (err < 0)
-        return mx_server_fail(self, MX_EXIT_SYSTEM, "spool", err);
-    struct mx_log_line line;
-    bool is_durable = self->conf->durability == MX_DURABILITY_FSYNC;
-    mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "durability");
-    mx_log_str(&line, "durability", is_durable ? "fsync" : "write");
-    mx_log_str(&line, "directory", self->conf->spool_directory);
-    mx_log_str(&line, "sync", mx_spool_sync_name(self->spool));
-    mx_log_end(&line);
-    return 0;
-}
-
 static int set_up(struct mx_server *self) {
     int err = mx_ring_probe(&self->features);
     if (err < 0)
@@ -427,7 +396,7 @@ static int set_up(struct mx_server *self) {
     int code = new_listeners(self);
     if (code == 0)
         code = drop_privileges(self);
-    return code == 0 ? open_spool(self) : code;
+    return code == 0 ? mx_server_open_spool(self) : code;
 }
 
 static double seconds_of(const struct timeval *tv) {
@@ -441,27 +410,6 @@ static void sum_up(struct mx_server *self, struct mx_totals *totals) {
                           seconds_of(&self->usage_begin.ru_utime) -
                           seconds_of(&self->usage_begin.ru_stime);
     mx_totals_sum(&self->fleet, totals);
-}
-
-/* What the spool has done, in one line. */
-static void log_spool(struct mx_server *self) {
-    struct mx_spool_counters sums = {0};
-    struct mx_log_line line;
-    if (self->spool == NULL)
-        return;
-    for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
-        const struct mx_spool_log *log = self->fleet.workers[i].spool;
-        if (log == NULL)
-            continue;
-#define ADD(name, unit, help) sums.name += mx_spool_log_counters(log)->name;
-        MX_SPOOL_COUNTERS(ADD)
-#undef ADD
-    }
-    mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "spool");
-#define PUT(name, unit, help) mx_log_u64(&line, #name, sums.name);
-    MX_SPOOL_COUNTERS(PUT)
-#undef PUT
-    mx_log_end(&line);
 }
 
 static void free_all(struct mx_server *self) {
@@ -511,7 +459,7 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
     mx_thread_join_all(&self.fleet);
     drain_logs(&self);
     sum_up(&self, totals);
-    log_spool(&self);
+    mx_server_log_spool(&self);
     mx_log_event(&self.log, MX_SEVERITY_INFO, "stopped", "result", code == 0 ? "clean" : "error");
     free_all(&self);
     return code;

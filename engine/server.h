@@ -51,3 +51,11 @@ void mx_server_notify(const char *state);
  * are logged. conf outlives the call. */
 MX_MUST_CHECK int mx_server_run(const struct mx_conf *conf, bool accepts_all,
                                 const struct mx_fault *faults, struct mx_totals *totals);
+
+/* The spool (server_spool.c). Does accepted mail go there? */
+bool mx_server_keeps_mail(const struct mx_server *self);
+/* Behind drop_privileges, since the files belong to who serves: recover it, and give each worker
+ * its log. An exit code; errors are logged. */
+MX_MUST_CHECK int mx_server_open_spool(struct mx_server *self);
+/* What it has done, in one line of the log. */
+void mx_server_log_spool(struct mx_server *self);

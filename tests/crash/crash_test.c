@@ -10,82 +10,22 @@
  * --no-sync: nothing is synced, and it must find losses. --stop: the folder of the first violation
  * is left for a look. A folder begins at every LIFE-th run.
  */
-#include "engine/spool/log_impl.h"
-#include "engine/spool/message.h"
-#include "engine/spool/prepare.h"
-#include "engine/spool/walk.h"
-#include "tests/crash/disk.h"
-#include "tests/unit/spool_maker.h"
+#include "tests/crash/crash.h"
 
-#include <errno.h>
-#include <inttypes.h>
-
-enum {
-    SEGMENT = 4 << 20,
-    CLIENTS_MAX = 40,
-    LIFE = 40,          /* runs of a folder */
-    MAIL_MAX = 1 << 20, /* of one folder's life */
-    TURNS_MAX = 120,
-    CONTENT_MAX = 700000,
-    RCPTS_MAX = 4000,
-    ENVELOPE_OCTETS = RCPTS_MAX * 32,
-    FILES_MAX = 1000,
-};
-
-enum fate { UNKNOWN, ACCEPTED, REFUSED, CONSUMED };
-
-struct mail {
-    uint32_t len, rcpts;
-    uint8_t fate; /* enum fate */
-    uint8_t found;
-};
-
-struct client {
-    bool is_open, is_pending;
-    uint32_t mail, sent;
-    uint64_t token;
-    struct mx_session session;
-    char envelope[ENVELOPE_OCTETS];
-};
-
-static struct {
-    struct disk disk;
-    struct rng rng;
-    char root[MAKER_ROOT_MAX];
-    struct mx_spool_store store;
-    struct mx_spool_lane lane;
-    sem_t wake;
-    struct mx_spool_log *log;
-    struct client clients[CLIENTS_MAX];
-    uint32_t client_count;
-    struct mail mails[MAIL_MAX];
-    uint32_t mail_count;
-    char content[CONTENT_MAX];
-    bool is_taken[FILES_MAX]; /* files of this run */
-    int retired[FILES_MAX];
-    uint32_t retired_count;
-    bool is_bulky;
-    bool is_stingy; /* segments come late, or never */
-    bool is_alarm;
-    uint64_t violations, points, accepted, refused, recycled;
-    struct mx_spool_counters sums;
-    uint32_t faults[DISK_FAULTS];
-    uint64_t seed;
-} world;
+struct world world;
 
 static const struct mx_session_conf session_conf = {
     .proto = MX_PROTO_SMTP, .max_line_octets = 1000, .hello_name = MX_SPAN("mx.example")};
 static struct mx_session_shared shared;
 
-static void violation(const char *what, uint32_t mail) {
+void crash_violation(const char *what, uint32_t mail) {
     world.violations++;
     if (world.violations <= 20)
         printf("seed %" PRIu64 ": %s: message %u of %u octets\n", world.seed, what, mail,
                mail < world.mail_count ? world.mails[mail].len : 0);
 }
 
-/* Octet i of a message: all of them differ in it. */
-static char octet(uint32_t mail, uint32_t i) {
+char crash_octet(uint32_t mail, uint32_t i) {
     return (char)((mail * 2654435761u + i * 40503u + (i >> 8)) >> 7);
 }
 
@@ -142,7 +82,7 @@ static void send_some(struct client *client) {
     if (len > most)
         len = most;
     for (uint32_t i = 0; i < len; i++)
-        world.content[i] = octet(client->mail, client->sent + i);
+        world.content[i] = crash_octet(client->mail, client->sent + i);
     uint32_t cut = rng_take(&world.rng, len + 1);
     struct mx_span slices[2] = {
         {world.content,       cut      },
@@ -324,96 +264,6 @@ static void run_until_crash(enum mx_spool_sync sync) {
 #undef ADD
 }
 
-/* ---- what is there ---- */
-
-struct compared {
-    uint32_t mail, at;
-    bool is_same;
-};
-
-static int compare(void *context, struct mx_span piece) {
-    struct compared *self = context;
-    for (size_t i = 0; i < piece.len && self->is_same; i++)
-        self->is_same = piece.ptr[i] == octet(self->mail, self->at + (uint32_t)i);
-    self->at += (uint32_t)piece.len;
-    return 0;
-}
-
-static bool names(struct mx_span envelope, uint32_t mail) {
-    struct mx_spool_envelope_cursor cursor = mx_spool_envelope_begin(envelope);
-    struct mx_spool_item item;
-    char wanted[40];
-    uint32_t count = 0;
-    int len = snprintf(wanted, sizeof wanted, "m%u@b.example", mail);
-    while (mx_spool_envelope_next(&cursor, &item) == 0) {
-        if (item.type == MX_SPOOL_ENV_RCPT)
-            count += mx_span_equal(item.value, (struct mx_span){wanted, (size_t)len});
-    }
-    return count == world.mails[mail].rcpts;
-}
-
-static void look_at(struct mx_spool_reader *reader, const struct mx_spool_segment *segment,
-                    const struct mx_spool_record *record, uint64_t offset) {
-    struct compared compared = {(uint32_t)record->received_ns, 0, true};
-    uint32_t mail = compared.mail;
-    if (mail >= world.mail_count) {
-        violation("nobody sent it", mail);
-        return;
-    }
-    int err = mx_spool_reader_open(reader, segment, offset);
-    if (err == 0 && !names(reader->envelope, mail))
-        violation("other recipients", mail);
-    if (err == 0)
-        err = mx_spool_reader_content(reader, compare, &compared);
-    if (err < 0)
-        violation("cannot be read", mail);
-    else if (!compared.is_same || compared.at != world.mails[mail].len)
-        violation("changed", mail);
-    if (world.mails[mail].fate == REFUSED)
-        violation("refused, but there", mail);
-    if (world.mails[mail].fate == CONSUMED)
-        violation("it was done with", mail);
-    if (world.mails[mail].found++ > 0)
-        violation("twice", mail);
-}
-
-static void check(void) {
-    struct mx_spool_reader reader;
-    struct mx_spool_file file;
-    int err = mx_spool_reader_new(&reader, &world.store);
-    if (err == 0)
-        err = mx_spool_file_new(&file);
-    assert(err == 0);
-    for (uint32_t i = 0; i < world.mail_count; i++)
-        world.mails[i].found = 0;
-    for (uint32_t i = 0; i < world.store.count; i++) {
-        const struct mx_spool_segment *segment = &world.store.segments[i];
-        struct mx_spool_walk walk;
-        struct mx_spool_record record;
-        uint64_t offset;
-        if (segment->state == MX_SPOOL_SEGMENT_FREE)
-            continue;
-        err = mx_spool_store_file(&world.store, segment, &file);
-        assert(err == 0);
-        mx_spool_walk_begin(&walk, &file, world.store.uuid, segment, false);
-        while (mx_spool_walk_next(&walk, &record, &offset)) {
-            if (record.type == MX_SPOOL_MSG)
-                look_at(&reader, segment, &record, offset);
-        }
-    }
-    for (uint32_t i = 0; i < world.mail_count; i++) {
-        if (world.mails[i].fate == ACCEPTED && world.mails[i].found == 0)
-            violation("accepted, but lost", i);
-        if (world.mails[i].fate == UNKNOWN) /* now it is known */
-            world.mails[i].fate = world.mails[i].found > 0 ? ACCEPTED : REFUSED;
-    }
-    mx_spool_file_free(&file);
-    mx_spool_reader_free(&reader);
-    if (world.is_alarm)
-        violation("an alarm without damage", 0);
-    world.is_alarm = false;
-}
-
 static void close_all(void) {
     struct mx_spool_retired retired;
     if (world.log->has_segment)
@@ -480,7 +330,7 @@ int main(int argc, char **argv) {
         close_all();
         world.points++;
         open_store();
-        check();
+        crash_look();
         if (stops && world.violations > 0) {
             printf("left: %s\n", world.root);
             return 1;
