@@ -11,9 +11,8 @@ struct bound {
     const struct mx_yaml_node *node;
 };
 
-/* Where the key's value stands; the server's map when it was not written. */
-static const struct mx_yaml_node *place(const struct mx_origin *origin, enum mx_section section,
-                                        const char *key) {
+const struct mx_yaml_node *mx_check_place(const struct mx_origin *origin, enum mx_section section,
+                                          const char *key) {
     const struct mx_row *row = mx_schema_find(section, mx_span_of(key));
     assert(row);
     const struct mx_yaml_node *node = origin->values[mx_schema_index(row)];
@@ -21,10 +20,10 @@ static const struct mx_yaml_node *place(const struct mx_origin *origin, enum mx_
 }
 
 static bool is_written(const struct mx_origin *origin, enum mx_section section, const char *key) {
-    return place(origin, section, key) != origin->map;
+    return mx_check_place(origin, section, key) != origin->map;
 }
 
-static void warn(struct mx_loader *self, const struct mx_yaml_node *node, const char *text) {
+void mx_check_warn(struct mx_loader *self, const struct mx_yaml_node *node, const char *text) {
     mx_report_add(self->report, node->line, node->column, true, "%s", text);
 }
 
@@ -141,7 +140,8 @@ static bool believes_anybody(const struct mx_conf_server *server) {
 static void check_relay(struct mx_loader *self, const struct mx_conf_server *server,
                         const struct mx_origin *origin) {
     const struct mx_conf_networks *networks = &server->authorized_addresses;
-    const struct mx_yaml_node *node = place(origin, MX_SECTION_SMTP, "authorizedAddresses");
+    const struct mx_yaml_node *node =
+        mx_check_place(origin, MX_SECTION_SMTP, "authorizedAddresses");
     if (networks->count == 0 || report_open_networks(self, networks, node) > 0)
         return;
     if (believes_anybody(server)) {
@@ -166,30 +166,30 @@ static void check_limits(struct mx_loader *self, const struct mx_conf_server *se
                          const struct mx_origin *origin, enum mx_section section) {
     uint32_t all = server->connection_limit, per_ip = server->connection_limit_per_ip;
     if (all > 0 && per_ip > all)
-        warn(self, place(origin, section, "connectionLimitPerIP"),
-             "connectionLimitPerIP is above connectionLimit and has no effect");
+        mx_check_warn(self, mx_check_place(origin, section, "connectionLimitPerIP"),
+                      "connectionLimitPerIP is above connectionLimit and has no effect");
     if (self->conf->engine.max_connections > 0 && all > self->conf->engine.max_connections)
-        warn(self, place(origin, section, "connectionLimit"),
-             "connectionLimit is above engine.maxConnections and has no effect");
+        mx_check_warn(self, mx_check_place(origin, section, "connectionLimit"),
+                      "connectionLimit is above engine.maxConnections and has no effect");
 }
 
 static void check_proxy(struct mx_loader *self, const struct mx_conf_server *server,
                         const struct mx_origin *origin, enum mx_section section) {
     static const char *const useless[] = {"proxyFrom", "proxyCountsClients", "proxyFirst"};
     for (size_t i = 0; !server->proxy_required && i < sizeof useless / sizeof *useless; i++) {
-        const struct mx_yaml_node *node = place(origin, section, useless[i]);
+        const struct mx_yaml_node *node = mx_check_place(origin, section, useless[i]);
         if (node != origin->map)
             mx_report_add(self->report, node->line, node->column, true,
                           "%s has no effect without proxyRequired", useless[i]);
     }
     if (server->proxy_required && server->proxy_from.count == 0)
-        warn(self, place(origin, section, "proxyRequired"),
-             "whoever reaches this port may claim any client address: name the proxies in "
-             "proxyFrom");
+        mx_check_warn(self, mx_check_place(origin, section, "proxyRequired"),
+                      "whoever reaches this port may claim any client address: name the proxies in "
+                      "proxyFrom");
     if (server->proxy_required && server->connection_limit_per_ip > 0 &&
         !server->proxy_counts_clients)
-        warn(
-            self, place(origin, section, "connectionLimitPerIP"),
+        mx_check_warn(
+            self, mx_check_place(origin, section, "connectionLimitPerIP"),
             "connectionLimitPerIP counts the proxies; with proxyCountsClients: true their clients");
 }
 
@@ -198,7 +198,7 @@ static void check_hooks(struct mx_loader *self, const struct mx_conf_server *ser
                         const struct mx_origin *origin, enum mx_section section) {
     for (uint32_t i = 0; i < server->hook_count; i++) {
         if (server->hooks[i].kind == MX_HOOK_KIND_VALID_RCPT && !self->conf->users_path)
-            mx_loader_fail(self, place(origin, section, "handlerchain"),
+            mx_loader_fail(self, mx_check_place(origin, section, "handlerchain"),
                            "ValidRcptHandler needs users: FILE");
     }
 }
@@ -210,12 +210,14 @@ static void check_server(struct mx_loader *self, const struct mx_conf_server *se
         mx_loader_fail(self, origin->map,
                        "handlerchain is missing; handlerchain: [] means the core handlers only");
     if (server->verify_identity != MX_VERIFY_IDENTITY_DISABLED)
-        mx_loader_fail(self, place(origin, section, "verifyIdentity"),
+        mx_loader_fail(self, mx_check_place(origin, section, "verifyIdentity"),
                        "verifyIdentity other than disabled is not available in this version");
     check_relay(self, server, origin);
     check_limits(self, server, origin, section);
     check_proxy(self, server, origin, section);
     check_hooks(self, server, origin, section);
+    if (!server->is_lmtp)
+        mx_check_auth(self, server, origin);
 }
 
 static int compare_bounds(const void *a, const void *b) {
@@ -287,8 +289,8 @@ static void check_binds(struct mx_loader *self) {
     uint32_t count = 0, total = 0;
     for (uint32_t s = 0; rows && s < conf->server_count; s++) {
         const struct mx_conf_server *server = &conf->servers[s];
-        const struct mx_yaml_node *node =
-            place(&self->origins[s], server->is_lmtp ? MX_SECTION_LMTP : MX_SECTION_SMTP, "bind");
+        const struct mx_yaml_node *node = mx_check_place(
+            &self->origins[s], server->is_lmtp ? MX_SECTION_LMTP : MX_SECTION_SMTP, "bind");
         for (uint32_t i = 0; server->enabled && i < server->bind_count; i++) {
             const struct mx_yaml_node *item = bind_node(node, server->bind_count, i);
             if (++total == MX_CONF_LISTENERS_MAX + 1)

@@ -16,18 +16,14 @@
 struct mx_conf *mx_conf_new(void) {
     struct mx_arena *arena = mx_arena_new();
     struct mx_conf *conf = arena ? mx_arena_take(arena, sizeof *conf) : NULL;
-    static const enum mx_section sections[] = {MX_SECTION_ENGINE, MX_SECTION_LOG, MX_SECTION_SPOOL,
-                                               MX_SECTION_TOP};
     if (!conf) {
         mx_arena_free(arena);
         return NULL;
     }
     conf->arena = arena;
-    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
-        if (mx_loader_defaults(conf, sections[i], conf) < 0) {
-            mx_arena_free(arena);
-            return NULL;
-        }
+    if (mx_loader_defaults(conf, MX_SECTION_TOP, conf) < 0) {
+        mx_arena_free(arena);
+        return NULL;
     }
     return conf;
 }

@@ -21,6 +21,11 @@ enum mx_verify_identity {
     MX_VERIFY_IDENTITY_RELAXED,
     MX_VERIFY_IDENTITY_STRICT,
 };
+enum mx_announce {
+    MX_ANNOUNCE_NEVER,
+    MX_ANNOUNCE_ALWAYS,
+    MX_ANNOUNCE_FOREIGN, /* forUnauthorizedAddresses */
+};
 enum mx_core_handlers { MX_CORE_HANDLERS_CORE, MX_CORE_HANDLERS_NO_AUTH };
 
 enum {
@@ -30,6 +35,7 @@ enum {
     MX_CONF_FILES_MAX = 8,       /* other files that problems can be in */
     MX_CONF_HOOKS_MAX = 64,      /* of a server */
     MX_CONF_NO_SERVER = MX_CONF_SERVERS_MAX,
+    MX_CONF_MECHANISMS_MAX = 4, /* of saslMechanisms */
 };
 
 struct mx_conf_engine {
@@ -46,6 +52,8 @@ struct mx_conf_engine {
     uint32_t drain_timeout_ms; /* SIGTERM: how long transactions may finish; 30s */
     bool use_direct;           /* direct descriptors where the kernel can; true */
     bool use_hand_over;        /* new connections go to the emptiest worker; true */
+    uint32_t helper_threads;   /* 0 = auto: one for two CPUs; 1..64 */
+    uint32_t helper_queue;     /* jobs that may wait for them; 1..65536; 256 */
     const char *user;          /* to become when the addresses are bound; NULL: stay who we are */
 };
 
@@ -80,6 +88,21 @@ struct mx_conf_bind {
     const char *text; /* as written */
 };
 
+struct mx_conf_mechanisms { /* saslMechanisms: enum mx_sasl_mechanism (proto/sasl.h), no duplicates
+                             */
+    uint8_t rows[MX_CONF_MECHANISMS_MAX];
+    uint32_t count;
+};
+
+struct mx_conf_auth {          /* auth: of an SMTP server */
+    enum mx_announce announce; /* never */
+    bool is_required;          /* false: MAIL only after AUTH, or from authorizedAddresses */
+    bool is_ssl_required;      /* requireSSL: false */
+    bool is_plain_enabled;     /* true: PLAIN and LOGIN may be used */
+    uint32_t failure_delay_ms; /* 0 */
+    struct mx_conf_mechanisms mechanisms; /* LOGIN, PLAIN, SCRAM-SHA-256 */
+};
+
 struct mx_conf_server { /* one entry of smtpservers / lmtpservers */
     bool is_lmtp;
     bool enabled;
@@ -100,6 +123,7 @@ struct mx_conf_server { /* one entry of smtpservers / lmtpservers */
     uint32_t max_recipients;           /* 1000; 0 = none */
     uint32_t max_errors;               /* 100; 0 = none */
     uint32_t max_transactions;         /* 0 = none */
+    uint32_t max_auth_failures;        /* 20; 0 = none */
     bool helo_ehlo_enforcement;        /* true */
     bool address_brackets_enforcement; /* true */
     bool bare_lf_commands_refused;     /* bareLfCommands: accept | refuse */
@@ -116,6 +140,7 @@ struct mx_conf_server { /* one entry of smtpservers / lmtpservers */
     enum mx_core_handlers core_handlers;
     const struct mx_conf_hook *hooks; /* handlerchain, in order */
     uint32_t hook_count;
+    struct mx_conf_auth auth;
 };
 
 struct mx_conf_log {

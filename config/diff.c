@@ -16,7 +16,8 @@ enum { ITEMS_NAMED = 20, TEXT_MAX = 2000, VALUE_MAX = 600 };
 struct diff {
     mx_diff_fn *tell;
     void *context;
-    char place[400]; /* "engine", "smtpservers 'mx' (0.0.0.0:25)"; empty at the top */
+    char place[400];   /* "engine", "smtpservers 'mx' (0.0.0.0:25)"; empty at the top */
+    const char *inner; /* a section of that server; NULL: none */
 };
 
 /* ---- one value ---- */
@@ -41,8 +42,10 @@ static void value_text(const struct mx_row *row, const void *base, char text[VAL
 
 static void say(struct diff *self, const struct mx_row *row, const char *change) {
     char text[TEXT_MAX + 500];
-    const char *dot = self->place[0] == '\0' ? "" : row->sections & MX_SECTION_SERVER ? ": " : ".";
-    int len = snprintf(text, sizeof text, "%s%s%s: %s", self->place, dot, row->key, change);
+    bool is_server = row->sections & MX_SECTION_IN_SERVER;
+    const char *dot = self->place[0] == '\0' ? "" : is_server ? ": " : ".";
+    int len = snprintf(text, sizeof text, "%s%s%s%s%s: %s", self->place, dot,
+                       self->inner ? self->inner : "", self->inner ? "." : "", row->key, change);
     assert(len > 0 && (size_t)len < sizeof text);
     self->tell(self->context, text, !(row->flags & MX_ROW_RELOAD));
 }
@@ -190,7 +193,7 @@ static int compare_sections(struct diff *self, const struct mx_conf *old,
     compare_counts(self, "users", mx_users_count(old->users), mx_users_count(new->users));
     compare_counts(self, "aliases", mx_aliases_count(old->aliases), mx_aliases_count(new->aliases));
     for (size_t i = 0; i < mx_schema_count && err == 0; i++) {
-        if (mx_schema[i].type != MX_TYPE_SECTION)
+        if (mx_schema[i].type != MX_TYPE_SECTION || !(mx_schema[i].sections & MX_SECTION_TOP))
             continue;
         int len = snprintf(self->place, sizeof self->place, "%s", mx_schema[i].key);
         assert(len > 0 && (size_t)len < sizeof self->place);
@@ -293,6 +296,21 @@ static void tell_server(struct diff *self, const struct mx_conf_server *server, 
     self->tell(self->context, text, false);
 }
 
+static int compare_server(struct diff *self, const struct mx_conf_server *old,
+                          const struct mx_conf_server *new) {
+    enum mx_section section = section_of(new);
+    set_place(self, old);
+    int err = compare_rows(self, section, old, new);
+    for (size_t i = 0; i < mx_schema_count && err == 0; i++) {
+        if (mx_schema[i].type != MX_TYPE_SECTION || !(mx_schema[i].sections & section))
+            continue;
+        self->inner = mx_schema[i].key;
+        err = compare_rows(self, (enum mx_section)mx_schema[i].min, old, new);
+        self->inner = NULL;
+    }
+    return err;
+}
+
 static int compare_servers(struct diff *self, const struct mx_conf *old,
                            const struct mx_conf *new) {
     uint32_t map[MX_CONF_SERVERS_MAX];
@@ -308,8 +326,7 @@ static int compare_servers(struct diff *self, const struct mx_conf *old,
             continue;
         }
         is_kept[map[i]] = true;
-        set_place(self, before);
-        err = compare_rows(self, section_of(server), before, server);
+        err = compare_server(self, before, server);
     }
     for (uint32_t i = 0; i < old->server_count && err == 0; i++) {
         if (!is_kept[i])
@@ -330,7 +347,8 @@ int mx_conf_diff(const struct mx_conf *old, const struct mx_conf *new, mx_diff_f
 int mx_conf_keep(struct mx_conf *new, const struct mx_conf *old) {
     for (size_t i = 0; i < mx_schema_count; i++) {
         const struct mx_row *row = &mx_schema[i];
-        if ((row->flags & MX_ROW_RELOAD) || (row->sections & MX_SECTION_SERVER) || row->size == 0)
+        if ((row->flags & MX_ROW_RELOAD) || (row->sections & MX_SECTION_IN_SERVER) ||
+            row->size == 0)
             continue;
         char *to = (char *)new + row->offset;
         memcpy(to, (const char *)old + row->offset, row->size);

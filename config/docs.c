@@ -187,6 +187,7 @@ static const char *type_text(enum mx_type type) {
     case MX_TYPE_NETWORKS:
         return "list of networks";
     case MX_TYPE_FEATURES:
+    case MX_TYPE_MECHANISMS:
         return "list of words";
     case MX_TYPE_CHAIN:
         return "list of hooks";
@@ -289,6 +290,7 @@ int mx_conf_print_reference(FILE *stream) {
         {"`log`",                                      MX_SECTION_LOG   },
         {"`spool`",                                    MX_SECTION_SPOOL },
         {"Entries of `smtpservers` and `lmtpservers`", MX_SECTION_SERVER},
+        {"`auth` of an entry of `smtpservers`",        MX_SECTION_AUTH  },
     };
     put_introduction(stream);
     for (size_t t = 0; t < sizeof tables / sizeof *tables; t++) {

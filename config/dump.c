@@ -41,6 +41,9 @@ static void put_list(FILE *stream, const struct mx_row *row, const void *base, i
     fputs(count > 0 ? "\n" : " []\n", stream);
 }
 
+static void put_rows(FILE *stream, enum mx_section section, const void *base, int indent,
+                     const char *first);
+
 static void put_value(FILE *stream, const struct mx_row *row, const void *base, int indent) {
     char text[MX_SIZE_TEXT_MAX];
     if (mx_value_is_scalar(row)) {
@@ -48,6 +51,9 @@ static void put_value(FILE *stream, const struct mx_row *row, const void *base, 
         fprintf(stream, " %s\n", text);
     } else if (row->type >= MX_TYPE_TEXT && row->type <= MX_TYPE_DOMAIN) {
         put_text(stream, row, base);
+    } else if (row->type == MX_TYPE_SECTION) {
+        putc('\n', stream);
+        put_rows(stream, (enum mx_section)row->min, base, indent + 2, NULL);
     } else {
         put_list(stream, row, base, indent + 2);
     }
@@ -88,14 +94,10 @@ int mx_conf_dump(const struct mx_conf *conf, FILE *stream) {
         if (!(row->sections & MX_SECTION_TOP))
             continue;
         fprintf(stream, "%s:", row->key);
-        if (row->type == MX_TYPE_SECTION) {
-            putc('\n', stream);
-            put_rows(stream, (enum mx_section)row->min, conf, 2, NULL);
-        } else if (row->type == MX_TYPE_SERVERS) {
+        if (row->type == MX_TYPE_SERVERS)
             put_servers(stream, row, conf);
-        } else {
+        else
             put_value(stream, row, conf, 0);
-        }
     }
     return fflush(stream) == 0 && !ferror(stream) ? 0 : -EIO;
 }

@@ -9,6 +9,13 @@ static struct mx_conf_networks networks_of(const struct mx_row *row, const void 
     return networks;
 }
 
+static struct mx_conf_mechanisms mechanisms_of(const struct mx_row *row, const void *base) {
+    struct mx_conf_mechanisms all;
+    assert(row->size == sizeof all);
+    memcpy(&all, (const char *)base + row->offset, sizeof all);
+    return all;
+}
+
 /* The word of the i-th bit that is set; NULL: there are not so many, and *count is how many. */
 static const struct mx_lookup *word_of(const struct mx_row *row, uint32_t bits, uint32_t i,
                                        uint32_t *count) {
@@ -30,6 +37,8 @@ uint32_t mx_item_count(const struct mx_row *row, const void *base) {
         return server->bind_count;
     if (row->type == MX_TYPE_NETWORKS)
         return networks_of(row, base).count;
+    if (row->type == MX_TYPE_MECHANISMS)
+        return mechanisms_of(row, base).count;
     if (row->type == MX_TYPE_FEATURES)
         word_of(row, server->hidden_features, UINT32_MAX, &count);
     else
@@ -54,6 +63,8 @@ struct mx_span mx_item_text(const struct mx_row *row, const void *base, uint32_t
         mx_chain_text(&server->hooks[i], buf);
         return mx_span_of(buf);
     }
+    if (row->type == MX_TYPE_MECHANISMS)
+        return mx_span_of(mx_lookup_text(row->words, mechanisms_of(row, base).rows[i]));
     assert(row->type == MX_TYPE_FEATURES);
     const struct mx_lookup *word = word_of(row, server->hidden_features, i, &count);
     assert(word);

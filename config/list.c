@@ -21,6 +21,7 @@ struct list {
     void *rows;             /* domains, binds, networks */
     uint32_t count, capacity;
     uint32_t bits; /* features */
+    struct mx_conf_mechanisms mechanisms;
     bool is_empty; /* nothing was written between the brackets or the quotes */
     bool is_full;  /* a bound was reached and reported: no more items */
 };
@@ -110,11 +111,42 @@ static void on_feature(struct list *self, const struct mx_yaml_node *node, struc
                        mx_text_quote(word, quoted, sizeof quoted));
 }
 
-/* Count one more item against the bounds of all lists. Binds have a bound of their own, and every
- * server has one in the dump, written or not. */
+static bool is_oauth(struct mx_span word) {
+    return mx_span_equal_nocase(word, MX_SPAN("XOAUTH2")) ||
+           mx_span_equal_nocase(word, MX_SPAN("OAUTHBEARER"));
+}
+
+/* Duplicates are removed, as James does. */
+static void on_mechanism(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
+    char quoted[64], names[160];
+    int64_t mechanism = 0;
+    struct mx_conf_mechanisms *all = &self->mechanisms;
+    if (!mx_lookup_value(self->row->words, word, &mechanism)) {
+        mx_text_quote(word, quoted, sizeof quoted);
+        mx_lookup_list(self->row->words, names, sizeof names);
+        if (is_oauth(word))
+            mx_loader_fail(self->loader, node,
+                           "%s: %s is not available in this version, which cannot check tokens; "
+                           "there are %s",
+                           self->row->key, quoted, names);
+        else
+            mx_loader_fail(self->loader, node, "%s may hold %s, not '%s'", self->row->key, names,
+                           quoted);
+        return;
+    }
+    for (uint32_t i = 0; i < all->count; i++) {
+        if (all->rows[i] == (uint8_t)mechanism)
+            return;
+    }
+    assert(all->count < MX_CONF_MECHANISMS_MAX);
+    all->rows[all->count++] = (uint8_t)mechanism;
+}
+
+/* Count one more item against the bounds of all lists. Binds and mechanisms have a bound of their
+ * own, and every server has some in the dump, written or not. */
 static bool has_room(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
     struct mx_loader *loader = self->loader;
-    if (self->row->type == MX_TYPE_BINDS)
+    if (self->row->type == MX_TYPE_BINDS || self->row->type == MX_TYPE_MECHANISMS)
         return true;
     bool is_network = self->row->type == MX_TYPE_NETWORKS; /* perhaps longer in the dump */
     loader->item_octets += ITEM_FRAME + (is_network ? NETWORK_LEN_MAX : (uint32_t)word.len);
@@ -210,6 +242,10 @@ void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
     case MX_TYPE_FEATURES:
         each_item(&list, node, on_feature);
         server->hidden_features = list.bits;
+        return;
+    case MX_TYPE_MECHANISMS:
+        each_item(&list, node, on_mechanism);
+        memcpy((char *)base + row->offset, &list.mechanisms, sizeof list.mechanisms);
         return;
     case MX_TYPE_CHAIN:
         mx_chain_apply(self, row, node, server);

@@ -222,8 +222,8 @@ static void collect(struct mx_loader *self, enum mx_section section, const struc
     }
 }
 
-static void apply_rows(struct mx_loader *self, enum mx_section section,
-                       const struct mx_origin *origin, void *base);
+static void apply_rows(struct mx_loader *self, enum mx_section section, struct mx_origin *origin,
+                       void *base);
 
 static bool is_map(struct mx_loader *self, const char *name, const struct mx_yaml_node *node) {
     if (node->kind == MX_YAML_MAP)
@@ -235,11 +235,11 @@ static bool is_map(struct mx_loader *self, const char *name, const struct mx_yam
 }
 
 static void apply_section(struct mx_loader *self, const struct mx_row *row,
-                          const struct mx_yaml_node *node) {
+                          const struct mx_yaml_node *node, struct mx_origin *origin, void *base) {
     if (is_null(node) || !is_map(self, row->key, node))
         return;
-    collect(self, (enum mx_section)row->min, node, &self->file);
-    apply_rows(self, (enum mx_section)row->min, &self->file, self->conf);
+    collect(self, (enum mx_section)row->min, node, origin);
+    apply_rows(self, (enum mx_section)row->min, origin, base);
 }
 
 /* Will false be stored in "enabled"? Asked before anything of the entry is judged; what is wrong
@@ -295,11 +295,12 @@ static void apply_servers(struct mx_loader *self, const struct mx_row *row,
     }
 }
 
+/* origin: of the map that holds a section. */
 static void apply_row(struct mx_loader *self, const struct mx_row *row,
-                      const struct mx_yaml_node *node, void *base) {
+                      const struct mx_yaml_node *node, struct mx_origin *origin, void *base) {
     switch (row->type) {
     case MX_TYPE_SECTION:
-        apply_section(self, row, node);
+        apply_section(self, row, node, origin, base);
         return;
     case MX_TYPE_SERVERS:
         apply_servers(self, row, node);
@@ -322,6 +323,7 @@ static void apply_row(struct mx_loader *self, const struct mx_row *row,
     case MX_TYPE_BINDS:
     case MX_TYPE_NETWORKS:
     case MX_TYPE_FEATURES:
+    case MX_TYPE_MECHANISMS:
     case MX_TYPE_CHAIN:
         mx_loader_apply_list(self, row, node, base);
         return;
@@ -332,27 +334,34 @@ static void apply_row(struct mx_loader *self, const struct mx_row *row,
 }
 
 /* In the order of the schema, so that smtpservers come before lmtpservers. */
-static void apply_rows(struct mx_loader *self, enum mx_section section,
-                       const struct mx_origin *origin, void *base) {
+static void apply_rows(struct mx_loader *self, enum mx_section section, struct mx_origin *origin,
+                       void *base) {
     for (size_t i = 0; i < mx_schema_count; i++) {
         if ((mx_schema[i].sections & section) && origin->values[i])
-            apply_row(self, &mx_schema[i], origin->values[i], base);
+            apply_row(self, &mx_schema[i], origin->values[i], origin, base);
+    }
+}
+
+static void apply_defaults(struct mx_loader *self, enum mx_section section, void *base) {
+    for (size_t i = 0; i < mx_schema_count; i++) {
+        const struct mx_row *row = &mx_schema[i];
+        if (!(row->sections & section))
+            continue;
+        if (row->type == MX_TYPE_SECTION)
+            apply_defaults(self, (enum mx_section)row->min, base);
+        /* null and [] are the zeroed member */
+        if (!row->value || row->value[0] == '[' || (row->flags & MX_ROW_NULLABLE))
+            continue;
+        struct mx_yaml_node node = {.kind = MX_YAML_SCALAR, .line = 1, .column = 1};
+        node.text = mx_span_of(row->value);
+        apply_row(self, row, &node, &self->file, base);
     }
 }
 
 int mx_loader_defaults(struct mx_conf *conf, enum mx_section section, void *base) {
     struct mx_conf_report report = {0};
     struct mx_loader self = {.conf = conf, .scratch = conf->arena, .report = &report};
-    for (size_t i = 0; i < mx_schema_count; i++) {
-        const struct mx_row *row = &mx_schema[i];
-        /* null and [] are the zeroed member */
-        if (!(row->sections & section) || !row->value || row->value[0] == '[' ||
-            (row->flags & MX_ROW_NULLABLE))
-            continue;
-        struct mx_yaml_node node = {.kind = MX_YAML_SCALAR, .line = 1, .column = 1};
-        node.text = mx_span_of(row->value);
-        apply_row(&self, row, &node, base);
-    }
+    apply_defaults(&self, section, base);
     bool is_failed = ((struct mx_arena *)conf->arena)->is_failed;
     assert(report.error_count == 0);
     return is_failed ? -ENOMEM : 0;

@@ -42,7 +42,7 @@ bool mx_loader_text(struct mx_loader *self, const struct mx_row *row,
 void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
                           const struct mx_yaml_node *node, void *base);
 
-/* Give every member of the section its default. 0 or -ENOMEM. */
+/* Give every member of the section, and of those inside it, its default. 0 or -ENOMEM. */
 MX_MUST_CHECK int mx_loader_defaults(struct mx_conf *conf, enum mx_section section, void *base);
 
 /* Parse and check a configuration; as mx_conf_parse, for a file in this folder. */
@@ -55,3 +55,11 @@ void mx_loader_files(struct mx_loader *self);
 
 /* Checks that look at more than one row. Problems are reported. */
 void mx_check_all(struct mx_loader *self);
+
+/* For the files that such checks are in (check*.c). place: where the key's value stands; the map it
+ * is not written in otherwise. */
+const struct mx_yaml_node *mx_check_place(const struct mx_origin *origin, enum mx_section section,
+                                          const char *key);
+void mx_check_warn(struct mx_loader *self, const struct mx_yaml_node *node, const char *text);
+void mx_check_auth(struct mx_loader *self, const struct mx_conf_server *server,
+                   const struct mx_origin *origin);

@@ -2,6 +2,7 @@
 
 #include "config/aliases.h"
 #include "config/conf.h"
+#include "proto/sasl.h"
 #include "proto/session.h"
 
 #include <assert.h>
@@ -71,6 +72,20 @@ static const struct mx_lookup words_identity[] = {
     {NULL,       0                          }
 };
 
+static const struct mx_lookup words_announce[] = {
+    {"never",                    MX_ANNOUNCE_NEVER  },
+    {"always",                   MX_ANNOUNCE_ALWAYS },
+    {"forUnauthorizedAddresses", MX_ANNOUNCE_FOREIGN},
+    {NULL,                       0                  }
+};
+
+static const struct mx_lookup words_mechanisms[] = {
+    {"LOGIN",         MX_SASL_LOGIN        },
+    {"PLAIN",         MX_SASL_PLAIN        },
+    {"SCRAM-SHA-256", MX_SASL_SCRAM_SHA_256},
+    {NULL,            0                    }
+};
+
 static const struct mx_lookup words_core[] = {
     {"core",   MX_CORE_HANDLERS_CORE   },
     {"noAuth", MX_CORE_HANDLERS_NO_AUTH},
@@ -100,6 +115,7 @@ static const struct mx_lookup words_features[] = {
 #define SPOOL  MX_SECTION_SPOOL
 #define SMTP   MX_SECTION_SMTP
 #define LMTP   MX_SECTION_LMTP
+#define AUTH   MX_SECTION_AUTH
 #define BOTH   MX_SECTION_SERVER
 #define RELOAD MX_ROW_RELOAD
 #define POW2   MX_ROW_POWER_OF_2
@@ -173,6 +189,12 @@ const struct mx_row mx_schema[] = {
     {"handOver", ENGINE, MX_TYPE_BOOL, MX_UNIT_NONE, 0, 0, 1, "true", NULL, NULL,
      CONF(engine.use_hand_over),
      "hand a new connection to the worker with the fewest"},
+    {"helperThreads", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 64, "auto", NULL,
+     words_workers, CONF(engine.helper_threads),
+     "threads beside the workers that compute password hashes; auto: one for two CPUs"},
+    {"helperQueue", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 65536, "256", NULL, NULL,
+     CONF(engine.helper_queue),
+     "logins that may wait for them; whoever comes then gets 454"},
     {"user", ENGINE, MX_TYPE_TEXT, MX_UNIT_NONE, NULLS, 1, 32, "null", NULL, NULL,
      CONF(engine.user),
      "user of the system to become, with its groups, when all addresses are bound"},
@@ -259,6 +281,9 @@ const struct mx_row mx_schema[] = {
     {"maxTransactions", BOTH, MX_TYPE_NUMBER, MX_UNIT_NONE, RELOAD, 0, COUNT_MAX, "0", NULL, NULL,
      SERVER(max_transactions),
      "messages of a session; 0: no limit"},
+    {"maxAuthFailures", SMTP, MX_TYPE_NUMBER, MX_UNIT_NONE, RELOAD, 0, 65534, "20", NULL, NULL,
+     SERVER(max_auth_failures),
+     "failed logins of a session before 421 and close; 0: no limit"},
     {"heloEhloEnforcement", SMTP, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "true",
      "heloEhloEnforcement", NULL, SERVER(helo_ehlo_enforcement),
      "MAIL needs HELO or EHLO before it"},
@@ -307,9 +332,32 @@ const struct mx_row mx_schema[] = {
     {"coreHandlers", BOTH, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "core", "coreHandlersPackage",
      words_core, SERVER(core_handlers),
      "the set of built-in commands"},
+    {"auth", SMTP, MX_TYPE_SECTION, MX_UNIT_NONE, 0, AUTH, 0, NULL, "auth", NULL, NOWHERE,
+     "logging in; needs users"},
     {"handlerchain", BOTH, MX_TYPE_CHAIN, MX_UNIT_NONE, RELOAD, 0, 0, NULL, "handlerchain", NULL,
      NOWHERE,
      "mandatory; []: the core handlers only; else hooks in the order they are asked; see *Hooks*"},
+
+    {"announce", AUTH, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "never", "auth.announce",
+     words_announce, SERVER(auth.announce),
+     "who is shown AUTH in the answer to EHLO; whoever is not may use it all the same"},
+    {"required", AUTH, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "false", "auth.required", NULL,
+     SERVER(auth.is_required),
+     "MAIL only for those who are logged in or in authorizedAddresses"},
+    {"requireSSL", AUTH, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "false", "auth.requireSSL", NULL,
+     SERVER(auth.is_ssl_required),
+     "AUTH only under TLS: before it, neither shown nor accepted"},
+    {"plainAuthEnabled", AUTH, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "true",
+     "auth.plainAuthEnabled", NULL, SERVER(auth.is_plain_enabled),
+     "LOGIN and PLAIN may be used"},
+    {"saslMechanisms", AUTH, MX_TYPE_MECHANISMS, MX_UNIT_NONE, RELOAD, 0, 0,
+     "LOGIN, PLAIN, SCRAM-SHA-256", "auth.saslMechanisms", words_mechanisms,
+     SERVER(auth.mechanisms),
+     "mechanisms in the order in which EHLO shows them; what the users cannot be served is left "
+     "out"},
+    {"failureDelay", AUTH, MX_TYPE_DURATION, MX_UNIT_SECOND, RELOAD, 0, 60000, "0",
+     "verifyFailureDelay", NULL, SERVER(auth.failure_delay_ms),
+     "how long the answer to a failed login waits"},
 };
 /* clang-format on */
 const size_t mx_schema_count = sizeof mx_schema / sizeof *mx_schema;
@@ -320,12 +368,12 @@ static const struct {
     unsigned sections;
     const char *key;
 } reserved[] = {
-    {MX_SECTION_TOP,    "delivery"       },
-    {MX_SECTION_TOP,    "admin"          },
-    {MX_SECTION_TOP,    "fixture"        },
-    {MX_SECTION_SERVER, "tls"            },
-    {MX_SECTION_SMTP,   "auth"           },
-    {MX_SECTION_SMTP,   "maxAuthFailures"},
+    {MX_SECTION_TOP,    "delivery"},
+    {MX_SECTION_TOP,    "admin"   },
+    {MX_SECTION_TOP,    "fixture" },
+    {MX_SECTION_SERVER, "tls"     },
+    {MX_SECTION_AUTH,   "oidc"    },
+    {MX_SECTION_AUTH,   "gssapi"  },
 };
 
 const struct mx_row *mx_schema_find(enum mx_section section, struct mx_span key) {

@@ -12,27 +12,30 @@ enum mx_section {
     MX_SECTION_SPOOL = 1 << 3,
     MX_SECTION_SMTP = 1 << 4,
     MX_SECTION_LMTP = 1 << 5,
+    MX_SECTION_AUTH = 1 << 6, /* inside a server */
     MX_SECTION_SERVER = MX_SECTION_SMTP | MX_SECTION_LMTP,
+    MX_SECTION_IN_SERVER = MX_SECTION_SERVER | MX_SECTION_AUTH, /* base: struct mx_conf_server */
 };
 
 enum mx_type {
-    MX_TYPE_SECTION,  /* a map; min holds its enum mx_section */
-    MX_TYPE_SERVERS,  /* a list of maps; min holds its enum mx_section */
-    MX_TYPE_BOOL,     /* bool */
-    MX_TYPE_NUMBER,   /* 4 octets */
-    MX_TYPE_LENGTH,   /* octets, 4 octets; printed without unit */
-    MX_TYPE_SIZE,     /* octets, 4 or 8 octets */
-    MX_TYPE_DURATION, /* 4 octets: microseconds when the bare unit is that, else milliseconds */
-    MX_TYPE_WORD,     /* one of words; an enum or a bool */
-    MX_TYPE_TEXT,     /* const char *: printable ASCII, min..max octets */
-    MX_TYPE_PATH,     /* const char *: UTF-8, min..max octets */
-    MX_TYPE_HELLO,    /* const char *: host name or auto */
-    MX_TYPE_DOMAIN,   /* const char *: host name in lower case */
-    MX_TYPE_DOMAINS,  /* domains of struct mx_conf */
-    MX_TYPE_BINDS,    /* binds of struct mx_conf_server */
-    MX_TYPE_NETWORKS, /* struct mx_conf_networks */
-    MX_TYPE_FEATURES, /* bits of words; 4 octets */
-    MX_TYPE_CHAIN,    /* handlerchain: hooks of struct mx_conf_server */
+    MX_TYPE_SECTION,    /* a map; min holds its enum mx_section. Its rows have the same base */
+    MX_TYPE_SERVERS,    /* a list of maps; min holds its enum mx_section */
+    MX_TYPE_BOOL,       /* bool */
+    MX_TYPE_NUMBER,     /* 4 octets */
+    MX_TYPE_LENGTH,     /* octets, 4 octets; printed without unit */
+    MX_TYPE_SIZE,       /* octets, 4 or 8 octets */
+    MX_TYPE_DURATION,   /* 4 octets: microseconds when the bare unit is that, else milliseconds */
+    MX_TYPE_WORD,       /* one of words; an enum or a bool */
+    MX_TYPE_TEXT,       /* const char *: printable ASCII, min..max octets */
+    MX_TYPE_PATH,       /* const char *: UTF-8, min..max octets */
+    MX_TYPE_HELLO,      /* const char *: host name or auto */
+    MX_TYPE_DOMAIN,     /* const char *: host name in lower case */
+    MX_TYPE_DOMAINS,    /* domains of struct mx_conf */
+    MX_TYPE_BINDS,      /* binds of struct mx_conf_server */
+    MX_TYPE_NETWORKS,   /* struct mx_conf_networks */
+    MX_TYPE_FEATURES,   /* bits of words; 4 octets */
+    MX_TYPE_MECHANISMS, /* struct mx_conf_mechanisms, in the order written */
+    MX_TYPE_CHAIN,      /* handlerchain: hooks of struct mx_conf_server */
     MX_TYPE_COUNT,
 };
 

@@ -59,6 +59,7 @@ static int parse_unchecked(const struct mx_row *row, struct mx_span text, int64_
     case MX_TYPE_BINDS:
     case MX_TYPE_NETWORKS:
     case MX_TYPE_FEATURES:
+    case MX_TYPE_MECHANISMS:
     case MX_TYPE_CHAIN:
     case MX_TYPE_COUNT:
         break;
@@ -106,6 +107,7 @@ static const char *expectation(const struct mx_row *row) {
     case MX_TYPE_BINDS:
     case MX_TYPE_NETWORKS:
     case MX_TYPE_FEATURES:
+    case MX_TYPE_MECHANISMS:
     case MX_TYPE_CHAIN:
     case MX_TYPE_COUNT:
         break;

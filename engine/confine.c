@@ -31,46 +31,73 @@ int mx_confine_thread(void) {
     return 0;
 }
 
+int mx_confine_helper(void) {
+    return 0;
+}
+
 #else
 
-int mx_confine_thread(void) {
-    static const int calls[] = {
-        SCMP_SYS(io_uring_enter),
-        /* clocks that the vdso does not have; what is open already */
-        SCMP_SYS(clock_gettime),
-        SCMP_SYS(pread64),
-        /* other threads, and the end of this one */
-        SCMP_SYS(futex),
-        SCMP_SYS(sched_yield),
-        SCMP_SYS(rseq),
-        SCMP_SYS(set_robust_list),
-        SCMP_SYS(madvise),
-        SCMP_SYS(munmap),
-        SCMP_SYS(exit),
-        SCMP_SYS(exit_group),
-        /* an assertion that fails says so and aborts */
-        SCMP_SYS(write),
-        SCMP_SYS(writev),
-        SCMP_SYS(mmap),
-        SCMP_SYS(brk),
-        SCMP_SYS(rt_sigprocmask),
-        SCMP_SYS(rt_sigaction),
-        SCMP_SYS(rt_sigreturn),
-        SCMP_SYS(restart_syscall),
-        SCMP_SYS(getpid),
-        SCMP_SYS(gettid),
-        SCMP_SYS(tgkill),
-    };
+static const int common_calls[] = {
+    SCMP_SYS(io_uring_enter),
+    /* clocks that the vdso does not have; what is open already */
+    SCMP_SYS(clock_gettime),
+    SCMP_SYS(pread64),
+    /* other threads, and the end of this one */
+    SCMP_SYS(futex),
+    SCMP_SYS(sched_yield),
+    SCMP_SYS(rseq),
+    SCMP_SYS(set_robust_list),
+    SCMP_SYS(madvise),
+    SCMP_SYS(munmap),
+    SCMP_SYS(exit),
+    SCMP_SYS(exit_group),
+    /* an assertion that fails says so and aborts */
+    SCMP_SYS(write),
+    SCMP_SYS(writev),
+    SCMP_SYS(mmap),
+    SCMP_SYS(brk),
+    SCMP_SYS(rt_sigprocmask),
+    SCMP_SYS(rt_sigaction),
+    SCMP_SYS(rt_sigreturn),
+    SCMP_SYS(restart_syscall),
+    SCMP_SYS(getpid),
+    SCMP_SYS(gettid),
+    SCMP_SYS(tgkill),
+};
+
+/* Memory of the hashes, random numbers, and sleeping a moment. */
+static const int helper_calls[] = {
+    SCMP_SYS(getrandom),
+    SCMP_SYS(mprotect),
+    SCMP_SYS(clock_nanosleep),
+};
+
+static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
+    int err = 0;
+    for (size_t i = 0; i < count && err == 0; i++)
+        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+    return err;
+}
+
+static int confine(size_t helper_count) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (filter == NULL)
         return -ENOMEM;
-    int err = 0;
-    for (size_t i = 0; i < sizeof calls / sizeof *calls && err == 0; i++)
-        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+    int err = allow(filter, common_calls, sizeof common_calls / sizeof *common_calls);
+    if (err == 0)
+        err = allow(filter, helper_calls, helper_count);
     if (err == 0)
         err = seccomp_load(filter);
     seccomp_release(filter);
     return err;
+}
+
+int mx_confine_thread(void) {
+    return confine(0);
+}
+
+int mx_confine_helper(void) {
+    return confine(sizeof helper_calls / sizeof *helper_calls);
 }
 
 #endif

@@ -21,3 +21,6 @@ MX_MUST_CHECK int mx_confine_become(const struct mx_confine_user *user);
  * open already, wait for other threads, and end. Everything else fails with EPERM. 0, or a negative
  * error: the kernel has no seccomp. No effect under a sanitizer, whose run-time needs more. */
 MX_MUST_CHECK int mx_confine_thread(void);
+
+/* The same for a helper thread, which also computes hashes and asks for random numbers. */
+MX_MUST_CHECK int mx_confine_helper(void);

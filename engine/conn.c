@@ -1,6 +1,7 @@
 /* conn.c - a connection's life on the ring: open, receive, send, close. */
 #include "engine/conn.h"
 
+#include "engine/conn_auth.h"
 #include "engine/conn_impl.h"
 #include "engine/conn_log.h"
 #include "engine/rules.h"
@@ -72,6 +73,7 @@ static bool count_address(struct mx_worker *worker, struct mx_conn *conn) {
 
 bool mx_conn_know_client(struct mx_worker *worker, struct mx_conn *conn) {
     mx_conn_log_client(worker, conn);
+    mx_service_know_client(conn->service, &conn->session);
     return !counts_client(conn) || count_address(worker, conn);
 }
 
@@ -128,6 +130,7 @@ static void ask_peername(struct mx_worker *worker, struct mx_conn *conn, sa_fami
     }
     int err = worker->ring.io->getpeername(&worker->ring, conn->fd, &conn->peer.sa, &len);
     conn->session.peer = err < 0 ? (struct mx_ip){0} : ip_of(conn);
+    mx_service_know_client(conn->service, &conn->session);
     mx_conn_log_open(worker, conn);
 }
 
@@ -160,6 +163,7 @@ void mx_conn_on_peername(struct mx_worker *worker, struct mx_conn *conn,
                          const struct io_uring_cqe *cqe) {
     if (cqe->res >= 0) /* an error means that the peer is gone: the receive will tell */
         conn->session.peer = ip_of(conn);
+    mx_service_know_client(conn->service, &conn->session);
     mx_conn_log_open(worker, conn);
     if (conn->state == MX_CONN_OPENING)
         begin(worker, conn);
@@ -309,6 +313,16 @@ static void abort_message(struct mx_worker *worker, struct mx_conn *conn) {
     conn->session.is_open = false;
 }
 
+static void drop_backlog(struct mx_worker *worker, struct mx_conn *conn) {
+    struct mx_conn_block *block = &conn->backlog;
+    if (block->ptr != NULL) {
+        struct mx_span text = {block->ptr + block->begin, mx_conn_block_len(block)};
+        if (mx_session_is_secret(&conn->session, text))
+            explicit_bzero(block->ptr + block->begin, text.len);
+    }
+    mx_conn_block_free(worker, block);
+}
+
 /* Called whenever one of the reasons not to close is gone. */
 static void close_if_idle(struct mx_worker *worker, struct mx_conn *conn) {
     if (conn->state != MX_CONN_CLOSING || conn->is_sending || conn->out.len > 0)
@@ -383,8 +397,9 @@ void mx_conn_released(struct mx_worker *worker, struct mx_conn *conn) {
 void mx_conn_close(struct mx_worker *worker, struct mx_conn *conn, bool lingers) {
     assert(conn->state != MX_CONN_FREE);
     abort_message(worker, conn);
+    mx_conn_auth_drop(worker, conn);
     conn->wait = MX_WAIT_NOTHING;
-    mx_conn_block_free(worker, &conn->backlog);
+    drop_backlog(worker, conn);
     conn->activity_ms = worker->now_ms;
     conn->window_ms = worker->now_ms; /* in LINGER and CLOSING: when it began */
     bool can_linger = lingers && !conn->is_eof;

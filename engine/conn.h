@@ -27,7 +27,8 @@ enum mx_conn_wait {
     MX_WAIT_COMMIT, /* the sink */
     MX_WAIT_SINK,   /* the sink has room for content */
     MX_WAIT_OPEN,   /* the sink has room for a message */
-    MX_WAIT_DELAY,  /* a fault's delay */
+    MX_WAIT_DELAY,  /* a fault's delay, or that of a failed login */
+    MX_WAIT_AUTH,   /* a helper */
 };
 
 /* A block of session memory. */

@@ -3,6 +3,7 @@
 #include "engine/limits.h"
 #include "engine/worker.h"
 
+#include <errno.h>
 #include <string.h>
 
 static void begin(struct mx_log_line *line, struct mx_worker *worker, const struct mx_conn *conn,
@@ -51,6 +52,8 @@ void mx_conn_log_message(struct mx_worker *worker, const struct mx_conn *conn, i
         return;
     begin(&line, worker, conn, MX_SEVERITY_DEBUG, "message");
     mx_log_text(&line, "from", mx_envelope_sender(&session->envelope));
+    if (session->is_authenticated)
+        mx_log_text(&line, "user", mx_login_name(session->login));
     mx_log_u64(&line, "recipients", session->envelope.rcpt_count);
     mx_log_u64(&line, "octets", session->stored_octets);
     const char *own = mx_err_text(result);
@@ -78,6 +81,25 @@ void mx_conn_log_limit(struct mx_worker *worker, const struct mx_conn *conn, con
         return;
     begin(&line, worker, conn, MX_SEVERITY_INFO, "limit");
     mx_log_str(&line, "row", limit);
+    mx_log_str(&line, "server", conn->service->server->name);
+    mx_log_end(&line);
+}
+
+void mx_conn_log_auth(struct mx_worker *worker, const struct mx_conn *conn, int result) {
+    const struct mx_login *login = conn->session.login;
+    enum mx_log_severity severity = result == 0 ? MX_SEVERITY_DEBUG : MX_SEVERITY_INFO;
+    struct mx_log_line line;
+    if (login->auth->ask == MX_AUTH_SALT && result == 0)
+        return;
+    if (!mx_log_wants(&worker->log, severity) || (result < 0 && !may_say(worker)))
+        return;
+    begin(&line, worker, conn, severity, "auth");
+    mx_log_text(&line, "user", mx_login_name(login));
+    mx_log_text(&line, "mechanism", mx_sasl_name((enum mx_sasl_mechanism)login->auth->mechanism));
+    mx_log_str(&line, "result",
+               result == 0         ? "ok"
+               : result == -EACCES ? "failed"
+                                   : strerrordesc_np(-result));
     mx_log_str(&line, "server", conn->service->server->name);
     mx_log_end(&line);
 }

@@ -18,5 +18,9 @@ void mx_conn_log_close(struct mx_worker *worker, const struct mx_conn *conn);
 /* A message has ended at the sink: 0 or its error. Before the session forgets the envelope. */
 void mx_conn_log_message(struct mx_worker *worker, const struct mx_conn *conn, int result);
 
+/* A helper has judged a login: 0, or why not. Failures are said as limits are, successes at debug.
+ * Nothing is said before a verdict. */
+void mx_conn_log_auth(struct mx_worker *worker, const struct mx_conn *conn, int result);
+
 /* A limit, by the name of its row, ends the session or refuses it. */
 void mx_conn_log_limit(struct mx_worker *worker, const struct mx_conn *conn, const char *limit);

@@ -1,4 +1,5 @@
 /* conn_step.c - the action loop: runs the session over input and does what it asks for. */
+#include "engine/conn_auth.h"
 #include "engine/conn_impl.h"
 #include "engine/conn_log.h"
 
@@ -100,6 +101,15 @@ static bool do_client(struct mx_worker *worker, struct mx_conn *conn) {
     return true;
 }
 
+static bool do_auth_begin(struct mx_worker *worker, struct mx_conn *conn) {
+    mx_conn_auth_begin(worker, conn);
+    return true;
+}
+
+static bool do_auth(struct mx_worker *worker, struct mx_conn *conn) {
+    return !mx_conn_auth_ask(worker, conn);
+}
+
 static bool do_delay(struct mx_worker *worker, struct mx_conn *conn) {
     conn->wait = MX_WAIT_DELAY;
     mx_timer_set(&worker->wheel, &conn->timer, worker->now_ms + conn->session.delay_ms);
@@ -181,6 +191,8 @@ static bool (*const actions[])(struct mx_worker *, struct mx_conn *) = {
     [MX_ACTION_GROW]   = do_grow,
     [MX_ACTION_HOOK]   = do_hook,
     [MX_ACTION_CLIENT] = do_client,
+    [MX_ACTION_AUTH_BEGIN] = do_auth_begin,
+    [MX_ACTION_AUTH]   = do_auth,
     [MX_ACTION_DELAY]  = do_delay,
     [MX_ACTION_OPEN]   = do_open,
     [MX_ACTION_BODY]   = do_body,
@@ -194,6 +206,20 @@ static void out_of_memory(struct mx_worker *worker, struct mx_conn *conn) {
     worker->counters.memory_refused++;
     mx_conn_log_limit(worker, conn, "engine.sessionMemory");
     mx_conn_farewell(worker, conn, MX_FAREWELL_MEMORY);
+}
+
+/* What a password stood in. The memory is ours: a receive buffer or a backlog. */
+static void wipe(struct mx_span *secret) {
+    if (secret->len > 0)
+        explicit_bzero((void *)(uintptr_t)secret->ptr, secret->len);
+    *secret = (struct mx_span){0};
+}
+
+static enum mx_action session_step(struct mx_worker *worker, struct mx_conn *conn,
+                                   struct mx_span *in) {
+    enum mx_action action = mx_session_step(&conn->session, in, &conn->out);
+    wipe(&worker->shared.secret);
+    return action;
 }
 
 /* One step and what it asks for. Content goes to the sink in windows, so that it is asked before
@@ -212,14 +238,14 @@ static bool step(struct mx_worker *worker, struct mx_conn *conn, struct mx_span 
     }
     bool is_cut = window.len < in->len;
     size_t before = window.len;
-    enum mx_action action = mx_session_step(session, &window, &conn->out);
+    enum mx_action action = session_step(worker, conn, &window);
     *in = mx_span_skip(*in, before - window.len);
     if (action == MX_ACTION_INPUT && is_cut) {
         if (window.len < before)
             return true;
         /* a command line that is longer than a window; what may follow it is small enough, or the
          * sink refuses the message */
-        action = mx_session_step(session, in, &conn->out);
+        action = session_step(worker, conn, in);
     }
     return actions[action](worker, conn);
 }
@@ -244,6 +270,7 @@ static void run(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *
         mx_conn_begin_window(worker, conn);
     if (conn->state != MX_CONN_OPEN)
         return;
+    mx_conn_auth_release(worker, conn);
     if (conn->out.len > 0) {
         mx_worker_mark_dirty(worker, conn);
     } else if (conn->out.ptr != NULL) {
@@ -259,6 +286,11 @@ static void run(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *
 
 /* ---- input that cannot be stepped yet ---- */
 
+static void wipe_if_secret(const struct mx_conn *conn, struct mx_span text) {
+    if (mx_session_is_secret(&conn->session, text))
+        wipe(&text);
+}
+
 /* Append to the backlog. False: no memory, the connection is being closed. */
 static bool keep(struct mx_worker *worker, struct mx_conn *conn, struct mx_span data) {
     struct mx_conn_block *block = &conn->backlog;
@@ -273,14 +305,20 @@ static bool keep(struct mx_worker *worker, struct mx_conn *conn, struct mx_span 
             out_of_memory(worker, conn);
             return false;
         }
-        if (block->ptr != NULL)
-            memcpy(larger, block->ptr + block->begin, len);
+        if (block->ptr != NULL) {
+            struct mx_span old = {block->ptr + block->begin, len};
+            memcpy(larger, old.ptr, len);
+            wipe_if_secret(conn, old);
+        }
         mx_buddy_give(&worker->buddy, block->ptr, block->cap);
         *block = (struct mx_conn_block){larger, got, 0, len};
     }
     assert(block->ptr != NULL);
     memcpy(block->ptr + block->end, data.ptr, data.len);
     block->end += (uint32_t)data.len;
+    if (mx_session_is_secret(&conn->session,
+                             (struct mx_span){block->ptr + block->begin, len + data.len}))
+        wipe(&data);
     return true;
 }
 

@@ -19,7 +19,8 @@ static uint32_t idle_limit(const struct mx_conn *conn) {
 
 /* It waits for us: that time is not the client's. */
 static bool is_ours(const struct mx_conn *conn) {
-    return conn->wait == MX_WAIT_COMMIT || conn->wait == MX_WAIT_SINK || conn->wait == MX_WAIT_OPEN;
+    return conn->wait == MX_WAIT_COMMIT || conn->wait == MX_WAIT_SINK ||
+           conn->wait == MX_WAIT_OPEN || conn->wait == MX_WAIT_AUTH;
 }
 
 void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn) {

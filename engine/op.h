@@ -14,6 +14,7 @@ enum mx_op {
     MX_OP_CANCEL_RECV,   /* slot = connection */
     MX_OP_CANCEL_SEND,
     MX_OP_CLOSE,
+    MX_OP_HELPED,  /* from a helper: look into the inbox */
     MX_OP_MESSAGE, /* from the main thread; slot = enum mx_message */
     MX_OP_SWAP,    /* likewise, a step of a reload; slot = mx_swap_number() */
     MX_OP_SPOOL,   /* slot = what the log writes */

@@ -40,9 +40,15 @@ static uint32_t count_workers(const struct mx_conf *conf) {
     return count < MX_WORKERS_MAX ? count : MX_WORKERS_MAX;
 }
 
+static uint32_t count_helpers(const struct mx_conf *conf) {
+    uint32_t count = conf->engine.helper_threads;
+    return count > 0 ? count : (mx_thread_cpu_count() + 1) / 2;
+}
+
 /* Descriptors that are no connections: rings, listening sockets, and some for the rest. */
 static uint64_t count_own_descriptors(const struct mx_conf *conf) {
-    return (uint64_t)count_workers(conf) * (count_binds(conf) + 1) + MX_DESCRIPTORS_OWN;
+    return (uint64_t)count_workers(conf) * (count_binds(conf) + 1) + count_helpers(conf) +
+           MX_DESCRIPTORS_OWN;
 }
 
 static void log_limit(struct mx_server *self, uint64_t wanted, uint64_t effective) {
@@ -257,6 +263,17 @@ static void await_workers(struct mx_server *self) {
     }
 }
 
+/* Always, since a reload may bring users. A sink has no logins. */
+static int start_helper(struct mx_server *self) {
+    const struct mx_conf_engine *conf = &self->conf->engine;
+    if (self->accepts_all)
+        return 0;
+    self->fleet.helper = mx_helper_new(count_helpers(self->conf), conf->helper_queue);
+    int err =
+        self->fleet.helper != NULL ? mx_helper_start(self->fleet.helper, self->features) : -ENOMEM;
+    return err < 0 ? mx_server_fail(self, MX_EXIT_SYSTEM, "helper threads", err) : 0;
+}
+
 static int start_workers(struct mx_server *self) {
     int err = 0;
     for (uint32_t i = 0; i < self->fleet.worker_count && err == 0; i++)
@@ -453,10 +470,13 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
     int code = set_up(&self);
     getrusage(RUSAGE_SELF, &self.usage_begin);
     if (code == 0)
+        code = start_helper(&self);
+    if (code == 0)
         code = start_workers(&self);
     if (code == 0)
         code = serve(&self, &signals);
     mx_thread_join_all(&self.fleet);
+    mx_helper_free(self.fleet.helper); /* before the memory that its jobs lie in */
     drain_logs(&self);
     sum_up(&self, totals);
     mx_server_log_spool(&self);

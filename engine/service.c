@@ -1,8 +1,35 @@
 #include "engine/service.h"
 
+#include "config/users.h"
 #include "engine/policy/rcpt.h"
 #include "engine/policy/relay.h"
 #include "engine/rules.h"
+
+_Static_assert((int)MX_SESSION_ANNOUNCE_NEVER == (int)MX_ANNOUNCE_NEVER &&
+                   (int)MX_SESSION_ANNOUNCE_ALWAYS == (int)MX_ANNOUNCE_ALWAYS &&
+                   (int)MX_SESSION_ANNOUNCE_FOREIGN == (int)MX_ANNOUNCE_FOREIGN,
+               "proto/ and config/ count alike");
+
+/* The mechanisms that can be used: those wanted that are not forbidden and that the users can be
+ * served. */
+static void set_auth(struct mx_session_conf *self, const struct mx_conf *conf,
+                     const struct mx_conf_server *server) {
+    const struct mx_conf_auth *auth = &server->auth;
+    self->has_auth = server->core_handlers == MX_CORE_HANDLERS_CORE;
+    self->announce = (uint8_t)auth->announce;
+    self->needs_tls_for_auth = auth->is_ssl_required;
+    self->max_auth_failures = server->max_auth_failures;
+    self->auth_failure_delay_ms = auth->failure_delay_ms;
+    if (auth->is_required && self->has_auth)
+        self->hooks |= 1u << MX_HOOK_MAIL;
+    for (uint32_t i = 0; i < auth->mechanisms.count; i++) {
+        enum mx_sasl_mechanism mechanism = (enum mx_sasl_mechanism)auth->mechanisms.rows[i];
+        bool is_scram = mechanism == MX_SASL_SCRAM_SHA_256;
+        if (conf->users != NULL &&
+            (is_scram ? mx_users_can_scram(conf->users) : auth->is_plain_enabled))
+            self->mechanisms[self->mechanism_count++] = (uint8_t)mechanism;
+    }
+}
 
 void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_t server_index,
                      bool accepts_all) {
@@ -32,6 +59,8 @@ void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32
         .max_errors = server->max_errors,
         .max_transactions = server->max_transactions,
     };
+    if (!accepts_all && !server->is_lmtp)
+        set_auth(&self->session_conf, conf, server);
 }
 
 bool mx_service_admits(const struct mx_service *self, const struct mx_ip *peer) {
@@ -106,8 +135,13 @@ static int ask_rcpt(const struct mx_service *self, struct mx_session *session) {
     if (err == 0 && server->is_lmtp && !is_checked && self->conf->users != NULL)
         err = mx_rcpt_check(self->conf, &built_in, rcpt, session->shared);
     if (err == 0)
-        err = mx_relay_check(self->conf, server, &session->peer, rcpt, &session->shared->refusal);
+        err = mx_relay_check(self->conf, session, rcpt, &session->shared->refusal);
     return err;
+}
+
+void mx_service_know_client(const struct mx_service *self, struct mx_session *session) {
+    session->is_authorized = !self->server->is_lmtp &&
+                             mx_relay_is_in(&self->server->authorized_addresses, &session->peer);
 }
 
 int mx_service_ask(const struct mx_service *self, struct mx_session *session) {
@@ -115,6 +149,7 @@ int mx_service_ask(const struct mx_service *self, struct mx_session *session) {
     case MX_HOOK_RCPT:
         return ask_rcpt(self, session);
     case MX_HOOK_MAIL:
+        return mx_relay_check_sender(self->server, session, &session->shared->refusal);
     case MX_HOOK_DATA:
     case MX_HOOK_POINT_COUNT:
         break;

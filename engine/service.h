@@ -54,6 +54,9 @@ MX_MUST_CHECK enum mx_service_full mx_service_enter_address(struct mx_service *s
                                                             const struct mx_ip *address);
 void mx_service_leave_address(struct mx_service *self, const struct mx_ip *address);
 
+/* session->peer is known, or another one: what follows from it. */
+void mx_service_know_client(const struct mx_service *self, struct mx_session *session);
+
 /* Ask the policy at a point of the chain. 0, or a negative error with session->shared->refusal set.
  */
 MX_MUST_CHECK int mx_service_ask(const struct mx_service *self, struct mx_session *session);

@@ -1,5 +1,6 @@
 #include "engine/worker.h"
 
+#include "engine/conn_auth.h"
 #include "engine/limits.h"
 #include "engine/spool/log.h"
 #include "engine/swap.h"
@@ -42,6 +43,16 @@ void mx_worker_give_conn(struct mx_worker *self, struct mx_conn *conn) {
     self->free_head = slot;
     atomic_fetch_sub_explicit(&self->load, 1, memory_order_relaxed);
     mx_listener_on_room(self);
+}
+
+struct mx_conn *mx_worker_find_conn(struct mx_worker *self, uint64_t user_data) {
+    uint32_t slot = mx_op_slot(user_data);
+    if (slot >= self->conn_used)
+        return NULL;
+    struct mx_conn *conn = &self->conns[slot];
+    bool is_current =
+        conn->state != MX_CONN_FREE && conn->generation == mx_op_generation(user_data);
+    return is_current ? conn : NULL;
 }
 
 /* ---- lists of the turn ---- */
@@ -135,6 +146,11 @@ static void on_spool(struct mx_worker *self, const struct io_uring_cqe *cqe) {
     mx_spool_log_on_cqe(self->spool, cqe);
 }
 
+/* Only a wake-up: the inbox is looked into in every turn. */
+static void on_helped(struct mx_worker *self, const struct io_uring_cqe *cqe) {
+    (void)self, (void)cqe;
+}
+
 /* clang-format off */
 static const struct {
     conn_fn *conn; /* for one connection, generation checked */
@@ -151,26 +167,18 @@ static const struct {
     [MX_OP_CANCEL_RECV] = {mx_conn_on_cancel_recv, on_failed, false},
     [MX_OP_CANCEL_SEND] = {mx_conn_on_cancel_send, on_failed, false},
     [MX_OP_CLOSE]       = {NULL, on_failed, false},
+    [MX_OP_HELPED]      = {NULL, on_helped, false},
     [MX_OP_MESSAGE]     = {NULL, on_message, false},
     [MX_OP_SWAP]        = {NULL, mx_swap_on_message, false},
     [MX_OP_SPOOL]       = {NULL, on_spool, false},
 };
 /* clang-format on */
 
-static struct mx_conn *find_conn(struct mx_worker *self, uint64_t user_data) {
-    uint32_t slot = mx_op_slot(user_data);
-    if (slot >= self->conn_used)
-        return NULL;
-    struct mx_conn *conn = &self->conns[slot];
-    bool is_current =
-        conn->state != MX_CONN_FREE && conn->generation == mx_op_generation(user_data);
-    return is_current ? conn : NULL;
-}
-
 static void dispatch(struct mx_worker *self, const struct io_uring_cqe *cqe) {
     enum mx_op op = mx_op_kind(cqe->user_data);
     assert(op > MX_OP_NONE && op < MX_OP_COUNT);
-    struct mx_conn *conn = handlers[op].conn != NULL ? find_conn(self, cqe->user_data) : NULL;
+    struct mx_conn *conn =
+        handlers[op].conn != NULL ? mx_worker_find_conn(self, cqe->user_data) : NULL;
     if (conn == NULL) {
         handlers[op].other(self, cqe);
         return;
@@ -255,6 +263,7 @@ int mx_worker_turn(struct mx_worker *self) {
     mx_ring_consume(&self->ring, count);
     mx_buf_publish(&self->buf);
     wake_starved(self);
+    mx_conn_auth_collect(self);
     fire_timers(self);
     if (self->is_accept_paused && self->now_ms >= self->accept_retry_ms)
         mx_listener_on_room(self);
@@ -290,7 +299,7 @@ int mx_worker_end(struct mx_worker *self) {
 
 static void sink_done(void *context, uint64_t owner, int result) {
     struct mx_worker *self = context;
-    struct mx_conn *conn = find_conn(self, owner);
+    struct mx_conn *conn = mx_worker_find_conn(self, owner);
     if (conn == NULL || conn->wait != MX_WAIT_COMMIT)
         return;
     if (result == -ECONNABORTED)
@@ -353,6 +362,7 @@ int mx_worker_init(struct mx_worker *self, struct mx_fleet *fleet, uint32_t inde
     self->conn_capacity = fleet->max_connections + fleet->conn_reserve;
     read_clocks(self);
     mx_timer_init(&self->wheel, self->now_ms);
+    self->inbox.ring_fd = mx_ring_fd(&self->ring);
     bool can_wait = self->ring.features & MX_RING_MIN_WAIT;
     mx_batch_init(&self->batch, can_wait ? conf->batch_wait_us : MX_BATCH_WAIT_OFF, self->now_ms);
     int err = mx_log_init(&self->log, fleet->conf->log.queue_octets,

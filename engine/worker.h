@@ -8,6 +8,7 @@
 #include "engine/buddy.h"
 #include "engine/buf.h"
 #include "engine/conn.h"
+#include "engine/helper.h"
 #include "engine/log.h"
 #include "engine/metrics.h"
 #include "engine/ring.h"
@@ -40,6 +41,7 @@ struct mx_listener {
 struct mx_fleet {
     const struct mx_conf *conf;
     struct mx_worker *workers;
+    struct mx_helper *helper;             /* NULL: there is nobody to help (mxring sink) */
     _Atomic(const struct mx_swap *) swap; /* of the reload under way */
     uint32_t worker_count;
     uint32_t max_connections; /* effective, whole process */
@@ -86,6 +88,7 @@ struct mx_worker {
     uint32_t index;
     uint32_t session_seq; /* connections served so far */
     uint32_t passing;     /* connections on their way to another worker */
+    struct mx_helper_inbox inbox;
     struct mx_batch batch;
     struct mx_spool_log *spool; /* NULL: mail is not kept */
     uint32_t *sink_waiters;     /* ring of conn_capacity slots that wait for the sink ... */
@@ -153,6 +156,8 @@ static inline struct mx_sink *mx_worker_sink(struct mx_worker *self, const struc
 static inline bool mx_worker_is_sink_slow(const struct mx_worker *self) {
     return self->now_ms < self->sink_slow_until_ms;
 }
+/* The connection that a packed operation names; NULL: it is gone. */
+struct mx_conn *mx_worker_find_conn(struct mx_worker *self, uint64_t user_data);
 
 /* Put a connection into the list that is flushed at the end of the turn. */
 void mx_worker_mark_dirty(struct mx_worker *self, struct mx_conn *conn);

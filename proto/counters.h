@@ -19,6 +19,9 @@
     X(data_line_limit, "messages", "messages refused for a line over maxDataLineLength")           \
     X(size_limit, "messages", "messages refused by maxMessageSize, at MAIL or in the data")        \
     X(recipient_limit, "recipients", "recipients refused by maxRecipients or for lack of memory")  \
+    X(logins, "logins", "successful logins (AUTH)")                                                \
+    X(logins_failed, "logins", "failed logins (535)")                                              \
+    X(auth_limit, "sessions", "sessions ended by maxAuthFailures")                                 \
     X(error_limit, "sessions", "sessions ended by maxErrors")                                      \
     X(transaction_limit, "sessions", "sessions ended by maxTransactions")                          \
     X(bare_lf_commands, "lines", "command lines that ended in a bare LF")                          \

@@ -6,8 +6,9 @@
 
 /* clang-format off */
 static const unsigned state_next[MX_STATE_COUNT] = {
-    [MX_STATE_COMMAND] = IN(PARKED) | IN(CHUNK) | IN(CLOSED),
+    [MX_STATE_COMMAND] = IN(PARKED) | IN(AUTH) | IN(CHUNK) | IN(CLOSED),
     [MX_STATE_PROXY]   = IN(PARKED) | IN(CLOSED),
+    [MX_STATE_AUTH]    = IN(PARKED) | IN(COMMAND) | IN(CLOSED),
     [MX_STATE_DATA]    = IN(PARKED) | IN(REPLIES) | IN(COMMAND) | IN(CLOSED),
     [MX_STATE_CHUNK]   = IN(PARKED) | IN(REPLIES) | IN(COMMAND) | IN(CLOSED),
     [MX_STATE_REPLIES] = IN(PARKED) | IN(COMMAND) | IN(CLOSED),
@@ -140,33 +141,7 @@ void mx_session_reset(struct mx_session *self) {
     self->is_line_cr = false;
 }
 
-/* ---- verbs that need no file of their own ---- */
-
-static enum mx_action verb_rset(struct mx_session *self, struct mx_span args, struct mx_out *out) {
-    (void)args;
-    mx_session_reset(self);
-    return SAY(self, out, "250 2.0.0 OK");
-}
-
-static enum mx_action verb_noop(struct mx_session *self, struct mx_span args, struct mx_out *out) {
-    (void)args;
-    return SAY(self, out, "250 2.0.0 OK");
-}
-
-static enum mx_action verb_vrfy(struct mx_session *self, struct mx_span args, struct mx_out *out) {
-    (void)args;
-    return SAY(self, out, "502 5.3.3 VRFY is not supported");
-}
-
-static enum mx_action verb_expn(struct mx_session *self, struct mx_span args, struct mx_out *out) {
-    (void)args;
-    return SAY(self, out, "502 5.3.3 EXPN is not supported");
-}
-
-static enum mx_action verb_help(struct mx_session *self, struct mx_span args, struct mx_out *out) {
-    (void)args;
-    return SAY(self, out, "502 5.3.3 HELP is not supported");
-}
+/* ---- verbs that need no file of their own (others: session_verbs.c) ---- */
 
 static enum mx_action verb_quit(struct mx_session *self, struct mx_span args, struct mx_out *out) {
     self->has_quit = true;
@@ -195,7 +170,14 @@ static enum mx_action unknown(struct mx_session *self, struct mx_span verb, stru
 /* ---- the verb table ---- */
 
 /* What a guard looks at. */
-enum fact { HAS_HELO = 1, HAS_SENDER = 2, HAS_RCPT = 4, IS_CHUNKED = 8, IS_BINARY = 16 };
+enum fact {
+    HAS_HELO = 1,
+    HAS_SENDER = 2,
+    HAS_RCPT = 4,
+    IS_CHUNKED = 8,
+    IS_BINARY = 16,
+    IS_AUTHENTICATED = 32
+};
 
 struct guard {
     unsigned fact; /* 0 ends the list */
@@ -239,11 +221,13 @@ static const struct verb_row {
     [MX_VERB_HELO] = {mx_session_helo, {0}, {{0}}},
     [MX_VERB_LHLO] = {mx_session_ehlo, {0}, {{0}}},
     [MX_VERB_QUIT] = {verb_quit, {0}, {{0}}},
-    [MX_VERB_RSET] = {verb_rset, MX_SPAN("500 5.5.4 Unexpected argument provided with RSET command\r\n"), {{0}}},
-    [MX_VERB_NOOP] = {verb_noop, {0}, {{0}}},
-    [MX_VERB_VRFY] = {verb_vrfy, {0}, {{0}}},
-    [MX_VERB_EXPN] = {verb_expn, {0}, {{0}}},
-    [MX_VERB_HELP] = {verb_help, {0}, {{0}}},
+    [MX_VERB_RSET] = {mx_session_rset, MX_SPAN("500 5.5.4 Unexpected argument provided with RSET command\r\n"), {{0}}},
+    [MX_VERB_NOOP] = {mx_session_noop, {0}, {{0}}},
+    [MX_VERB_VRFY] = {mx_session_vrfy, {0}, {{0}}},
+    [MX_VERB_EXPN] = {mx_session_expn, {0}, {{0}}},
+    [MX_VERB_HELP] = {mx_session_help, {0}, {{0}}},
+    [MX_VERB_AUTH] = {mx_session_auth, {0}, {
+        WHEN(IS_AUTHENTICATED, "503 5.5.0 User has previously authenticated.  Further authentication is not required!")}},
 };
 /* clang-format on */
 
@@ -252,7 +236,8 @@ static unsigned facts(const struct mx_session *self) {
     bool is_greeted = self->has_helo || !conf->needs_helo || conf->proto == MX_PROTO_LMTP;
     return (is_greeted ? HAS_HELO : 0u) | (self->envelope.has_sender ? HAS_SENDER : 0u) |
            (self->envelope.rcpt_count > 0 ? HAS_RCPT : 0u) | (self->is_chunked ? IS_CHUNKED : 0u) |
-           (self->envelope.body_type == MX_BODY_BINARYMIME ? IS_BINARY : 0u);
+           (self->envelope.body_type == MX_BODY_BINARYMIME ? IS_BINARY : 0u) |
+           (self->is_authenticated ? IS_AUTHENTICATED : 0u);
 }
 
 static enum mx_action run_verb(struct mx_session *self, enum mx_verb verb, struct mx_span args,
@@ -284,6 +269,8 @@ static enum mx_verb known_verb(const struct mx_session *self, struct mx_span nam
     if (verb == MX_VERB_UNKNOWN || !(mx_verb_protocols(verb) & mine))
         return MX_VERB_UNKNOWN;
     if (verb == MX_VERB_BDAT && (self->conf->hidden_features & MX_FEATURE_CHUNKING))
+        return MX_VERB_UNKNOWN;
+    if (verb == MX_VERB_AUTH && !self->conf->has_auth)
         return MX_VERB_UNKNOWN;
     return verb;
 }
@@ -330,6 +317,12 @@ static bool is_over(struct mx_session *self, struct mx_out *out) {
         mx_session_farewell(self, MX_FAREWELL_SHUTDOWN, out);
         return true;
     }
+    if (conf->max_auth_failures > 0 && self->auth_failures >= conf->max_auth_failures) {
+        self->shared->counters.auth_limit++;
+        say_named(self, out, MX_SPAN("421 4.7.0 "), MX_SPAN(" Too many failed logins\r\n"));
+        mx_session_end(self);
+        return true;
+    }
     if (conf->max_errors == 0 || self->error_count < conf->max_errors)
         return false;
     self->shared->counters.error_limit++;
@@ -362,6 +355,12 @@ static enum mx_action refuse_bare_lf(struct mx_session *self, struct mx_span lin
                        MX_SPAN("500 5.5.2 line delimiter must be CRLF\r\n"), out);
 }
 
+/* The command wants something of the driver first. A failed login waits behind its own line. */
+static bool runs_again(const struct mx_session *self, enum mx_action action) {
+    return action == MX_ACTION_GROW || action == MX_ACTION_AUTH_BEGIN ||
+           (action == MX_ACTION_DELAY && !self->is_in_auth);
+}
+
 static enum mx_action step_command(struct mx_session *self, struct mx_span *in,
                                    struct mx_out *out) {
     if (is_over(self, out))
@@ -378,7 +377,7 @@ static enum mx_action step_command(struct mx_session *self, struct mx_span *in,
         action = refuse_bare_lf(self, line, out);
     } else {
         action = run_line(self, line, out);
-        if (action == MX_ACTION_GROW || action == MX_ACTION_DELAY) {
+        if (runs_again(self, action)) {
             /* the same line runs again after resume */
             *in = (struct mx_span){line.ptr, (size_t)(in->ptr + in->len - line.ptr)};
             return action;
@@ -440,6 +439,8 @@ static enum mx_action step_once(struct mx_session *self, struct mx_span *in, str
         return step_command(self, in, out);
     case MX_STATE_PROXY:
         return mx_session_step_proxy(self, in, out);
+    case MX_STATE_AUTH:
+        return mx_session_step_auth(self, in, out);
     case MX_STATE_DATA:
         return mx_session_step_data(self, in, out);
     case MX_STATE_CHUNK:

@@ -12,6 +12,7 @@
  * is consumed. The 250 after the data exists only as the result of resume(COMMIT, 0).
  */
 #pragma once
+#include "proto/auth.h"
 #include "proto/counters.h"
 #include "proto/dot.h"
 #include "proto/envelope.h"
@@ -30,9 +31,13 @@ enum mx_action {
     MX_ACTION_HOOK, /* run the policy at self->hook; resume(0 = go on, MX_EPENDING never, or with
                      * shared->refusal set: a negative error) */
     MX_ACTION_CLIENT, /* a PROXY header has named the client, self->peer; resume(0), or farewell */
-    MX_ACTION_DELAY,  /* wait self->delay_ms, resume(0) (fault injection) */
-    MX_ACTION_OPEN,   /* a message begins: may it be stored? resume(0, -ENOSPC or another error) */
-    MX_ACTION_BODY,   /* store shared->slices[0..slice_count), borrowed; resume(0 or error) */
+    MX_ACTION_AUTH_BEGIN, /* give self->login and self->login->auth, both zeroed; resume(0 or
+                           * -ENOMEM). Taken back when mx_session_is_done_with_* say so */
+    MX_ACTION_AUTH,  /* do what self->login->auth->ask says; it may take a while. resume(0, -EACCES:
+                      * it is wrong, -EBUSY: ask again later, or another error) */
+    MX_ACTION_DELAY, /* wait self->delay_ms, resume(0) (faults, failed logins) */
+    MX_ACTION_OPEN,  /* a message begins: may it be stored? resume(0, -ENOSPC or another error) */
+    MX_ACTION_BODY,  /* store shared->slices[0..slice_count), borrowed; resume(0 or error) */
     MX_ACTION_COMMIT, /* make the message durable; resume(0 or error). Recipients' own results may
                        * be set with mx_envelope_rcpt_result before (LMTP) */
     MX_ACTION_ABORT,  /* forget the open message; resume(0) */
@@ -48,6 +53,13 @@ enum { MX_HELO_STORED_MAX = 120 };
 
 /* Most slices of one MX_ACTION_BODY. */
 enum { MX_BODY_SLICES = 16 };
+
+/* Who is shown AUTH in the answer to EHLO (auth.announce). */
+enum mx_session_announce {
+    MX_SESSION_ANNOUNCE_NEVER,
+    MX_SESSION_ANNOUNCE_ALWAYS,
+    MX_SESSION_ANNOUNCE_FOREIGN, /* clients that are not is_authorized */
+};
 
 enum mx_proto { MX_PROTO_SMTP, MX_PROTO_LMTP };
 
@@ -95,9 +107,16 @@ struct mx_session_conf {
     bool refuses_bare_lf_commands; /* bareLfCommands: refuse */
     bool has_james_texts;          /* compatTexts: james */
     bool has_smtputf8;             /* SMTPUTF8 is announced and accepted */
-    bool needs_proxy;            /* proxyRequired: a PROXY header comes before the first command */
-    bool needs_trace;            /* the sink keeps content: put a Received line before it */
-    uint32_t hidden_features;    /* bits of enum mx_feature: disabledFeatures */
+    bool needs_proxy;        /* proxyRequired: a PROXY header comes before the first command */
+    bool needs_trace;        /* the sink keeps content: put a Received line before it */
+    bool has_auth;           /* AUTH is a command */
+    bool needs_tls_for_auth; /* auth.requireSSL */
+    uint8_t announce;        /* enum mx_session_announce */
+    uint8_t mechanism_count; /* those that can be used, in the order of EHLO: */
+    uint8_t mechanisms[MX_SASL_COUNT];
+    uint32_t max_auth_failures;     /* 0 = none; below UINT16_MAX */
+    uint32_t auth_failure_delay_ms; /* auth.failureDelay */
+    uint32_t hidden_features;       /* bits of enum mx_feature: disabledFeatures */
     uint32_t hooks;              /* bits 1 << enum mx_hook_point: where MX_ACTION_HOOK is wanted */
     uint64_t max_message_octets; /* maxMessageSize, 0 = none */
     uint32_t max_line_octets;    /* maxLineLength, 4..MX_LINE_MAX: a verb fits in */
@@ -123,6 +142,8 @@ struct mx_session_shared {
     uint32_t slice_count;
     struct mx_refusal refusal;            /* set by the driver just before resume(HOOK, error) */
     char refusal_text[MX_REPLY_LINE_MAX]; /* the driver's, for texts of refusals */
+    struct mx_span secret; /* octets of the input that hold a password; the driver wipes them when
+                            * step returns, and empties this */
 };
 
 /* Why the server ends a session on its own; the 421 lines of the contract. */
@@ -138,6 +159,7 @@ enum mx_farewell {
 enum mx_session_state {
     MX_STATE_COMMAND, /* reading command lines */
     MX_STATE_PROXY,   /* reading the PROXY header; before it the peer is the proxy */
+    MX_STATE_AUTH,    /* reading a response within an AUTH exchange */
     MX_STATE_DATA,    /* reading content up to CRLF.CRLF */
     MX_STATE_CHUNK,   /* reading self->chunk_left octets of a BDAT chunk */
     MX_STATE_REPLIES, /* LMTP: writing one reply per recipient */
@@ -167,29 +189,39 @@ struct mx_session {
     bool is_failed;    /* the message will be refused at its end; content is dropped */
     bool is_chunked;   /* the transaction uses BDAT */
     bool is_last_chunk;
-    bool is_fault_done;     /* the fault's delay of this command is over */
-    bool is_line_stuffed;   /* the current content line began with a dot of the stuffing */
-    bool is_line_cr;        /* the last octet of the current content line is a CR */
-    bool is_memory_refused; /* GROW was refused: the command gets 452 */
-    bool is_trace_due;      /* the Received line has not been handed to the sink yet */
-    bool is_abort_due;      /* tell the sink to forget the open message */
-    uint8_t content_result; /* enum mx_dot_result of the scan before a BODY action */
-    uint8_t chunk_refusal;  /* why the BDAT chunk is dropped: enum chunk_refusal */
-    uint8_t pending;        /* enum mx_action that the next step returns */
+    bool is_fault_done;        /* the fault's delay of this command is over */
+    bool is_line_stuffed;      /* the current content line began with a dot of the stuffing */
+    bool is_line_cr;           /* the last octet of the current content line is a CR */
+    bool is_memory_refused;    /* GROW was refused: the command gets 452 */
+    bool is_trace_due;         /* the Received line has not been handed to the sink yet */
+    bool is_abort_due;         /* tell the sink to forget the open message */
+    uint8_t content_result;    /* enum mx_dot_result of the scan before a BODY action */
+    uint8_t chunk_refusal;     /* why the BDAT chunk is dropped: enum chunk_refusal */
+    uint8_t pending;           /* enum mx_action that the next step returns */
+    bool is_authorized : 1;    /* public, set with peer: it is in authorizedAddresses */
+    bool is_authenticated : 1; /* public: login says who it is */
+    bool is_in_auth : 1;       /* an AUTH exchange is under way: login->auth is in use */
+    bool is_tls : 1;           /* public, set by the driver: the octets come encrypted */
+    uint16_t auth_failures;    /* public: failed logins */
     struct mx_line line;
     struct mx_dot dot;
     uint32_t id;          /* session id of the Received line and the log */
     uint32_t error_count; /* refused commands and messages, for maxErrors */
     uint32_t transaction_count;
-    uint32_t delay_ms;                  /* public at ACTION_DELAY */
-    uint32_t grow_octets;               /* public at ACTION_GROW: least size of the block */
-    uint32_t reply_cursor;              /* next recipient of MX_STATE_REPLIES */
+    union {
+        uint32_t delay_ms;    /* public at ACTION_DELAY */
+        uint32_t grow_octets; /* public at ACTION_GROW: least size of the block */
+    };
+    union {
+        uint32_t reply_cursor; /* next recipient of MX_STATE_REPLIES */
+        uint32_t rcpt_at;      /* public at MX_HOOK_RCPT: record of the recipient it is about */
+    };
     uint32_t data_line_octets;          /* of the current content line, for maxDataLineLength */
     int message_error;                  /* why is_failed: 0, -errno, MX_E* */
     uint64_t received_octets;           /* public: wire octets of the current message */
     uint64_t stored_octets;             /* public: content octets handed to the sink */
     uint64_t chunk_octets, chunk_left;  /* size of the BDAT chunk; how much is still to come */
-    uint32_t rcpt_at;                   /* record of the recipient a hook is asked about */
+    struct mx_login *login;             /* public: the driver's; NULL: nobody, and no exchange */
     struct mx_envelope envelope;        /* public */
     struct mx_ip peer;                  /* public, set by the driver before the first step; changed
                                          * by a PROXY header */
@@ -222,6 +254,23 @@ void mx_session_farewell(struct mx_session *self, enum mx_farewell why, struct m
 static inline bool mx_session_in_transaction(const struct mx_session *self) {
     return self->envelope.has_sender;
 }
+
+/* May the driver wipe and take back login->auth, and login itself? Asked after each step. */
+static inline bool mx_session_is_done_with_auth(const struct mx_session *self) {
+    return !self->is_in_auth;
+}
+static inline bool mx_session_is_done_with_login(const struct mx_session *self) {
+    return !self->is_in_auth && !self->is_authenticated;
+}
+
+/* Does input that cannot be stepped yet hold a password, or part of one? */
+static inline bool mx_session_is_secret(const struct mx_session *self, struct mx_span in) {
+    return self->is_in_auth ||
+           (in.len >= 4 && mx_span_equal_nocase((struct mx_span){in.ptr, 4}, MX_SPAN("AUTH")));
+}
+
+/* Is AUTH shown to this client? Then a refusal to relay says 530. */
+bool mx_session_announces_auth(const struct mx_session *self);
 
 /* Is content being received (DATA or BDAT)? Then dataTimeout and minDataRate apply. */
 static inline bool mx_session_in_content(const struct mx_session *self) {

@@ -40,6 +40,7 @@ static struct mx_span put_trace(struct mx_session *self) {
         .rcpt = only_rcpt(self),
         .session_id = self->id,
         .is_lmtp = conf->proto == MX_PROTO_LMTP,
+        .is_auth = self->is_authenticated,
         .is_utf8 = self->envelope.is_smtputf8,
         .time_s = self->shared->now_s,
     };

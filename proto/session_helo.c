@@ -23,16 +23,37 @@ static void put_hello(struct mx_session *self, struct mx_span name, struct mx_ou
 }
 
 /* Each row writes the text behind "250-"; false: the line does not apply. */
-typedef bool feature_fn(const struct mx_session_conf *conf, struct mx_out *out);
+typedef bool feature_fn(const struct mx_session *self, struct mx_out *out);
 
-static bool put_smtputf8(const struct mx_session_conf *conf, struct mx_out *out) {
-    if (!conf->has_smtputf8)
+static bool put_smtputf8(const struct mx_session *self, struct mx_out *out) {
+    if (!self->conf->has_smtputf8)
         return false;
     mx_out_put(out, MX_SPAN("SMTPUTF8"));
     return true;
 }
 
-static bool put_limits(const struct mx_session_conf *conf, struct mx_out *out) {
+static bool put_mechanisms(const struct mx_session *self, char before, struct mx_out *out) {
+    if (!mx_session_announces_auth(self))
+        return false;
+    mx_out_put(out, MX_SPAN("AUTH"));
+    for (uint32_t i = 0; i < self->conf->mechanism_count; i++) {
+        mx_out_put(out, (struct mx_span){i == 0 ? &before : " ", 1});
+        mx_out_put(out, mx_sasl_name((enum mx_sasl_mechanism)self->conf->mechanisms[i]));
+    }
+    return true;
+}
+
+static bool put_auth(const struct mx_session *self, struct mx_out *out) {
+    return put_mechanisms(self, ' ', out);
+}
+
+/* For clients older than RFC 2554. */
+static bool put_old_auth(const struct mx_session *self, struct mx_out *out) {
+    return put_mechanisms(self, '=', out);
+}
+
+static bool put_limits(const struct mx_session *self, struct mx_out *out) {
+    const struct mx_session_conf *conf = self->conf;
     if (conf->max_recipients == 0 && conf->max_transactions == 0)
         return false;
     mx_out_put(out, MX_SPAN("LIMITS"));
@@ -47,7 +68,8 @@ static bool put_limits(const struct mx_session_conf *conf, struct mx_out *out) {
     return true;
 }
 
-static bool put_size(const struct mx_session_conf *conf, struct mx_out *out) {
+static bool put_size(const struct mx_session *self, struct mx_out *out) {
+    const struct mx_session_conf *conf = self->conf;
     if (conf->max_message_octets == 0)
         return false;
     mx_out_put(out, MX_SPAN("SIZE "));
@@ -61,6 +83,8 @@ static const struct {
     uint32_t hidden_by; /* 0: cannot be hidden */
 } features[] = {
     {{0},                            put_smtputf8, 0                                          },
+    {{0},                            put_auth,     0                                          },
+    {{0},                            put_old_auth, 0                                          },
     {MX_SPAN("PIPELINING"),          NULL,         MX_FEATURE_PIPELINING                      },
     {MX_SPAN("ENHANCEDSTATUSCODES"), NULL,         MX_FEATURE_ENHANCEDSTATUSCODES             },
     {MX_SPAN("8BITMIME"),            NULL,         MX_FEATURE_8BITMIME                        },
@@ -78,7 +102,7 @@ static void put_features(const struct mx_session *self, uint32_t last_line, stru
             continue;
         uint32_t line = out->len;
         mx_out_put(out, MX_SPAN("250-"));
-        if (features[i].put != NULL && !features[i].put(conf, out)) {
+        if (features[i].put != NULL && !features[i].put(self, out)) {
             out->len = line;
             continue;
         }

@@ -19,7 +19,8 @@
     X(NOOP, MX_IN_BOTH)                                                                            \
     X(VRFY, MX_IN_BOTH)                                                                            \
     X(EXPN, MX_IN_BOTH)                                                                            \
-    X(HELP, MX_IN_SMTP)
+    X(HELP, MX_IN_SMTP)                                                                            \
+    X(AUTH, MX_IN_SMTP)
 
 enum { MX_IN_SMTP = 1, MX_IN_LMTP = 2, MX_IN_BOTH = 3 };
 

@@ -26,12 +26,21 @@ struct mx_span mx_relay_domain(struct mx_span address) {
     return (struct mx_span){0};
 }
 
-int mx_relay_check(const struct mx_conf *conf, const struct mx_conf_server *server,
-                   const struct mx_ip *peer, struct mx_span recipient, struct mx_refusal *refusal) {
-    if (mx_relay_is_local(conf, mx_relay_domain(recipient)))
+int mx_relay_check(const struct mx_conf *conf, const struct mx_session *session,
+                   struct mx_span recipient, struct mx_refusal *refusal) {
+    if (mx_relay_is_local(conf, mx_relay_domain(recipient)) || mx_relay_is_allowed(session))
         return 0;
-    if (!server->is_lmtp && mx_relay_is_in(&server->authorized_addresses, peer))
+    refusal->text = mx_session_announces_auth(session)
+                        ? MX_SPAN("530 5.7.1 Authentication Required")
+                        : MX_SPAN("550 5.7.1 Requested action not taken: relaying denied");
+    return -EACCES;
+}
+
+int mx_relay_check_sender(const struct mx_conf_server *server, const struct mx_session *session,
+                          struct mx_refusal *refusal) {
+    bool is_required = server->auth.is_required && server->core_handlers == MX_CORE_HANDLERS_CORE;
+    if (!is_required || mx_relay_is_allowed(session))
         return 0;
-    refusal->text = MX_SPAN("550 5.7.1 Requested action not taken: relaying denied");
+    refusal->text = MX_SPAN("530 5.7.1 Authentication Required");
     return -EACCES;
 }

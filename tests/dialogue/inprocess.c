@@ -4,11 +4,14 @@
  * Every block it lends to the session has exactly the promised size and is new each time, so that
  * AddressSanitizer sees each octet read outside of it and each pointer kept for too long. */
 #include "config/conf.h"
+#include "engine/policy/auth.h"
 #include "engine/service.h"
 #include "proto/session.h"
 #include "tests/dialogue/dialogue.h"
 
 #include <assert.h>
+#include <crypt.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -111,6 +114,33 @@ static int grow(struct link *link) {
     return 0;
 }
 
+static int begin_auth(struct link *link) {
+    assert(link->session.login == NULL);
+    link->session.login = calloc(1, sizeof *link->session.login);
+    assert(link->session.login != NULL);
+    link->session.login->auth = calloc(1, sizeof *link->session.login->auth);
+    assert(link->session.login->auth != NULL);
+    return 0;
+}
+
+static int run_auth(const struct inprocess *self, const struct link *link) {
+    static struct crypt_data scratch;
+    struct mx_login *login = link->session.login;
+    return mx_auth_run(self->conf->users, login, login->auth, &scratch);
+}
+
+static void release_auth(struct link *link, bool is_end) {
+    struct mx_login *login = link->session.login;
+    if (login != NULL && (is_end || mx_session_is_done_with_auth(&link->session))) {
+        free(login->auth);
+        login->auth = NULL;
+    }
+    if (is_end || mx_session_is_done_with_login(&link->session)) {
+        free(login);
+        link->session.login = NULL;
+    }
+}
+
 static int open_message(struct link *link) {
     assert(link->content.ptr == NULL);
     mx_text_put(&link->content, "", 0);
@@ -146,6 +176,7 @@ static void close_session(struct link *link) {
     assert(link->content.ptr == NULL);
     free(link->session.envelope.base);
     link->session.envelope = (struct mx_envelope){0};
+    release_auth(link, true);
 }
 
 /* True: go on stepping. */
@@ -165,6 +196,7 @@ static bool act(struct inprocess *self, struct link *link, enum mx_action action
         result = grow(link);
         break;
     case MX_ACTION_CLIENT:
+        mx_service_know_client(&self->service, &link->session);
         break;
     case MX_ACTION_HOOK:
         result = mx_service_ask(&self->service, &link->session);
@@ -182,13 +214,29 @@ static bool act(struct inprocess *self, struct link *link, enum mx_action action
     case MX_ACTION_ABORT:
         result = abort_message(link);
         break;
+    case MX_ACTION_AUTH_BEGIN:
+        release_auth(link, false); /* of an exchange before, in the same input */
+        result = begin_auth(link);
+        break;
+    case MX_ACTION_AUTH:
+        result = run_auth(self, link);
+        break;
+    case MX_ACTION_DELAY: /* of a failed login */
+        self->now_ms += link->session.delay_ms;
+        break;
     case MX_ACTION_NONE:
-    case MX_ACTION_DELAY:
-        abort(); /* never returned; no faults are configured */
+        abort(); /* never returned */
     }
     flush(link);
     mx_session_resume(&link->session, result, &link->out);
     return true;
+}
+
+/* As the engine does: what was a password is not there any more when it is wanted again. */
+static void wipe(struct mx_span *secret) {
+    if (secret->len > 0)
+        memset((void *)(uintptr_t)secret->ptr, 'x', secret->len);
+    *secret = (struct mx_span){0};
 }
 
 /* Step over what is there. */
@@ -206,6 +254,7 @@ static void run(struct inprocess *self, struct link *link) {
     enum mx_action action;
     do {
         action = mx_session_step(session, &in, &link->out);
+        wipe(&self->shared.secret);
         assert(in.len <= len && in.ptr + in.len == block + len);
     } while (act(self, link, action));
     if (self->shared.counters.commands != commands)
@@ -217,6 +266,7 @@ static void run(struct inprocess *self, struct link *link) {
     if (link->has_closed)
         return;
     flush(link);
+    release_auth(link, false);
     if (!mx_session_in_transaction(session)) {
         free(session->envelope.base);
         session->envelope.base = NULL;
@@ -240,6 +290,7 @@ static bool connect_link(struct mx_driver *driver, unsigned index, const char *f
     mx_session_init(&link->session, &self->service.session_conf, &self->shared,
                     ++self->session_count);
     link->session.peer = peer;
+    mx_service_know_client(&self->service, &link->session);
     enum mx_action action = mx_session_greet(&link->session, &link->out);
     assert(action == MX_ACTION_INPUT);
     flush(link);

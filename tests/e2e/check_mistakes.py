@@ -33,6 +33,10 @@ class Row:
             if self.key in ("handlerchain", "bind"):
                 servers = re.sub(rf"{self.key}: .*\n", "name: x\n", servers)
             return HEAD + servers + "    " + text + "\n", HEAD.count("\n") + 4, 5
+        if " of an entry of " in self.section:  # a map in it
+            name = self.section.split("`")[1]
+            text = f"{name}:\n      {text}\n"
+            return HEAD + SERVER + "    " + text, HEAD.count("\n") + 5, 7
         name = self.section.strip("`").split("`")[-1].split(".")[-1]
         head = "domains: [example.com]\n" + ("" if name == "spool" else "spool: {durability: none}\n")
         return head + f"{name}:\n  {text}\n", head.count("\n") + 2, 3

@@ -17,7 +17,7 @@ enum {
     AT_RULES,   /* bits: how the server reads */
     AT_SHAPE,   /* bits: names, texts, trace, hooks */
     AT_LIMITS,  /* bits: which limits there are */
-    AT_HIDDEN,  /* bits of enum mx_feature */
+    AT_HIDDEN,  /* bits of enum mx_feature, and AUTH */
     AT_WORLD,   /* which part of the world fails, and how often */
     AT_PLACE,   /* where a fault is put */
     AT_KIND,    /* ... and of which kind; 0 = none */
@@ -36,6 +36,7 @@ enum {
     DISCONNECTS = 32,
     PROXY = 64
 };
+enum { HIDDEN = 63, AUTH = 64, AUTH_SLOW = 128 }; /* AT_HIDDEN */
 /* What refuses a message after its begin is one thing at a time: which of several comes first
  * depends on the cuts. */
 enum { ERRORS = 1, TRANSACTIONS = 2, RECIPIENTS = 4, SIZE = 8, DATA_LINES = 16, BLOCK = 32 };
@@ -45,6 +46,19 @@ static char long_name[253], greeting[500];
 static void fill_texts(void) {
     memset(long_name, 'n', sizeof long_name);
     memset(greeting, 'g', sizeof greeting);
+}
+
+static void add_auth(struct mx_session_conf *conf, const uint8_t *head) {
+    static const uint8_t mechanisms[] = {MX_SASL_SCRAM_SHA_256, MX_SASL_PLAIN, MX_SASL_LOGIN};
+    if (!(head[AT_HIDDEN] & AUTH))
+        return;
+    conf->has_auth = true;
+    conf->announce = head[AT_WORLD] % 3;
+    conf->needs_tls_for_auth = (head[AT_HIDDEN] & AUTH_SLOW) && head[AT_CUT] % 4 == 0;
+    memcpy(conf->mechanisms, mechanisms, sizeof mechanisms);
+    conf->mechanism_count = (uint8_t)(1 + head[AT_SEED_LO] % 3);
+    conf->max_auth_failures = head[AT_LIMITS] & ERRORS ? 2 : 0;
+    conf->auth_failure_delay_ms = head[AT_HIDDEN] & AUTH_SLOW ? 500 : 0;
 }
 
 static struct mx_session_conf make_conf(const uint8_t *head, const struct mx_fault *faults) {
@@ -64,7 +78,7 @@ static struct mx_session_conf make_conf(const uint8_t *head, const struct mx_fau
         .has_james_texts = rules & JAMES,
         .has_smtputf8 = rules & UTF8,
         .needs_trace = shape & TRACE,
-        .hidden_features = head[AT_HIDDEN] & 63u,
+        .hidden_features = head[AT_HIDDEN] & HIDDEN,
         .hooks = shape & HOOKS ? (1u << MX_HOOK_POINT_COUNT) - 1 : 0,
         .max_message_octets = has_size ? 40 : 0,
         .max_line_octets = 1000,
@@ -144,6 +158,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     faults[data[AT_PLACE] % MX_FAULT_PLACES] =
         (struct mx_fault){.kind = kind % (MX_FAULT_DISCONNECT_421 + 1), .delay_ms = kind >> 4};
     struct mx_session_conf conf = make_conf(data, faults);
+    add_auth(&conf, data);
     struct recorder_plan plan = make_plan(data);
     struct mx_span text = {(const char *)data + HEAD_LEN, size - HEAD_LEN};
     recorder_init(&whole, &conf, &plan);

@@ -77,6 +77,8 @@
     X(RELOAD)                                                                                      \
     X(RELOAD_MOVES)                                                                                \
     X(PROXY_HEADER)                                                                                \
+    X(LOGIN)                                                                                       \
+    X(LOGIN_BUSY)                                                                                  \
     X(MESSAGE_DATA)                                                                                \
     X(MESSAGE_BDAT)                                                                                \
     X(MESSAGE_LMTP)                                                                                \

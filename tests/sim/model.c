@@ -42,7 +42,7 @@ static uint16_t expect_rcpt(const struct sim_client *c, const struct sim_item *i
     uint32_t max = server_of(c)->max_recipients;
     if (max > 0 && c->model.rcpts >= max)
         return 452;
-    return item->variant == SIM_V_FOREIGN ? 550 : 250;
+    return item->variant == SIM_V_FOREIGN && !c->model.is_authenticated ? 550 : 250;
 }
 
 static uint16_t expect_data(const struct sim_client *c, const struct sim_item *item) {
@@ -111,6 +111,11 @@ static uint16_t expect(const struct sim_client *c, const struct sim_item *item, 
         return expect_content(c, item, other);
     case SIM_IT_BDAT:
         return expect_bdat(c, item);
+    case SIM_IT_AUTH:
+        *other = 454; /* too many logins at once, or no memory */
+        if (c->model.is_authenticated)
+            return 503;
+        return item->variant == SIM_V_WRONG ? 535 : 235;
     case SIM_IT_FIXED:
         return item->code;
     case SIM_IT_QUIT:
@@ -172,6 +177,14 @@ static void apply_mail(struct sim_model *model, const struct sim_item *item, uin
     }
 }
 
+static void count_login(struct sim_client *c, uint16_t code) {
+    uint32_t max = server_of(c)->max_auth_failures;
+    if (code == 454)
+        sim_event(SIM_E_LOGIN_BUSY);
+    if (code == 535 && ++c->model.failed_logins >= max && max > 0)
+        c->model.must_hear_errors = true;
+}
+
 /* True: the item is answered. */
 static bool apply(struct sim_client *c, const struct sim_item *item, uint16_t code) {
     struct sim_model *model = &c->model;
@@ -203,6 +216,10 @@ static bool apply(struct sim_client *c, const struct sim_item *item, uint16_t co
         return apply_bdat(c, item, code);
     case SIM_IT_RSET:
         forget(model);
+        break;
+    case SIM_IT_AUTH:
+        model->is_authenticated = model->is_authenticated || code == 235;
+        count_login(c, code);
         break;
     case SIM_IT_QUIT:
         c->is_dismissed = true;
@@ -262,6 +279,8 @@ static bool is_421_due(struct sim_client *c, const struct sim_item *item, const 
         return false;
     if (has(line, "Too many errors"))
         return server->max_errors > 0 && c->model.errors >= server->max_errors;
+    if (has(line, "Too many failed logins"))
+        return server->max_auth_failures > 0 && c->model.failed_logins >= server->max_auth_failures;
     if (has(line, "Too many transactions"))
         return item != NULL && item->kind == SIM_IT_MAIL && server->max_transactions > 0 &&
                c->model.transactions >= server->max_transactions;

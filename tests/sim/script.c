@@ -59,6 +59,24 @@ static void add_noise(struct sim_client *c) {
     add(c, SIM_IT_FIXED, rows[row].line)->code = is_unknown ? 500 : rows[row].code;
 }
 
+/* A login in one line, or in three; a third of them with the wrong password. */
+static void add_auth(struct sim_client *c) {
+    bool is_wrong = sim_below(3) == 0;
+    struct sim_item *item;
+    if (sim_below(2) && !sim.is_memory_tight && !c->has_auth) {
+        add(c, SIM_IT_FIXED, MX_SPAN("AUTH LOGIN\r\n"))->code = 334;
+        add(c, SIM_IT_FIXED, MX_SPAN("c2ltQGV4YW1wbGUuY29t\r\n"))->code = 334;
+        item = add(c, SIM_IT_AUTH, is_wrong ? MX_SPAN("c2FjcmVk\r\n") : MX_SPAN("c2VjcmV0\r\n"));
+    } else {
+        item = add(c, SIM_IT_AUTH,
+                   is_wrong ? MX_SPAN("AUTH PLAIN AHNpbUBleGFtcGxlLmNvbQBTZWNyZXQ=\r\n")
+                            : MX_SPAN("AUTH PLAIN AHNpbUBleGFtcGxlLmNvbQBzZWNyZXQ=\r\n"));
+    }
+    item->variant = is_wrong ? SIM_V_WRONG : SIM_V_GOOD;
+    c->has_auth = c->has_auth || !is_wrong;
+    sim_event(SIM_E_LOGIN);
+}
+
 static void add_hello(struct sim_client *c) {
     bool is_lmtp = c->service == 1;
     struct mx_span line =
@@ -106,8 +124,9 @@ static bool add_rcpt(struct sim_client *c, uint32_t message, uint32_t number) {
     bool is_good = false;
     uint32_t r = sim_below(100);
     if (r < 6) {
-        item = add(c, SIM_IT_RCPT, MX_SPAN("RCPT TO:<bob@elsewhere.example.net>\r\n"));
-        item->variant = SIM_V_FOREIGN;
+        item = add(c, SIM_IT_RCPT, text("RCPT TO:<r%u.99@elsewhere.example.net>\r\n", message));
+        item->variant = SIM_V_FOREIGN; /* taken from who is logged in */
+        item->address = text("r%u.99@elsewhere.example.net\n%c", message, '\0').ptr;
     } else if (r < 9) {
         item = add(c, SIM_IT_RCPT, MX_SPAN("RCPT TO:<a b@example.com>\r\n"));
         item->variant = SIM_V_SYNTAX;
@@ -206,6 +225,8 @@ static void add_session(struct sim_client *c) {
         add_mail(c, sim_message_new()); /* before HELO */
     add_hello(c);
     for (uint32_t n = 1 + sim_below(3); n > 0; n--) {
+        if (c->service == 0 && sim_chance(300))
+            add_auth(c);
         add_transaction(c);
         if (sim_chance(60))
             add_noise(c);
@@ -301,12 +322,17 @@ static void add_junk(struct sim_client *c) {
                                         "\xff",
                                         "RCPT TO:<x@example.net>\r\n",
                                         "LHLO x\r\n",
+                                        "AUTH PLAIN\r\n",
+                                        "AUTH LOGIN c2ltQGV4YW1wbGUuY29t\r\n",
+                                        "AHNpbUBleGFtcGxlLmNvbQBTZWNyZXQ=\r\n",
+                                        "*\r\n",
                                         "QUIT now\r\n"};
     struct sim_bytes bytes = {0};
     c->is_loose = c->is_half_closing = true;
     for (uint32_t n = 5 + sim_below(60); n > 0; n--) {
-        uint32_t part = sim_below(17);
-        if (part < 15)
+        enum { PARTS = sizeof parts / sizeof *parts };
+        uint32_t part = sim_below(PARTS + 2);
+        if (part < PARTS)
             sim_put_text(&bytes, parts[part]);
         else
             sim_put(&bytes, "\0\x80\r", 1 + sim_below(3));

@@ -1,5 +1,7 @@
 /* setup.c - a configuration by seed, two workers on simulated rings, and what is left at the end.
  */
+#include "config/aliases.h"
+#include "config/users.h"
 #include "tests/sim/sim.h"
 
 #include <stdio.h>
@@ -32,6 +34,8 @@ static void configure_server(struct mx_conf_server *server) {
     server->max_recipients = PICK(0, 3, 1000);
     server->max_errors = PICK(0, 0, 5, 100);
     server->max_transactions = PICK(0, 0, 2);
+    server->max_auth_failures = PICK(0, 0, 1, 3);
+    server->auth.failure_delay_ms = PICK(0, 0, 2000);
     server->hello_name = "mx.example.com";
 }
 
@@ -42,8 +46,16 @@ static void configure(void) {
         if (sim.conf == NULL || mx_conf_add_server(sim.conf, false) == NULL ||
             mx_conf_add_server(sim.conf, true) == NULL)
             abort();
+        struct mx_conf_report report = {0};
+        struct mx_span users = MX_SPAN("sim@example.com:{PLAIN}secret\n");
+        if (mx_users_parse(users, "users", &report, &sim.conf->users) < 0)
+            abort();
         sim.conf->domains = domains;
         sim.conf->domain_count = 1;
+        struct mx_span aliases = MX_SPAN("@example.com: @example.net\n"); /* LMTP knows everybody */
+        if (mx_aliases_parse(aliases, "aliases", sim.conf, &report, &sim.conf->aliases) < 0)
+            abort();
+        mx_conf_report_free(&report);
     }
     struct mx_conf_engine *engine = &sim.conf->engine;
     engine->recv_buffers = PICK(2, 16, 16, 32, 64);
@@ -179,6 +191,7 @@ void sim_setup(void) {
                                   .conn_reserve = PICK(MX_CONN_RESERVE, 300)};
     set_up_tables();
     set_up_services();
+    sim_helper_setup();
     uint32_t bits = features(), cq_entries = PICK(8, 8, 16, 64, 1024);
     for (uint32_t i = 0; i < sim.worker_count; i++)
         set_up_worker(i, bits, cq_entries);
@@ -249,6 +262,7 @@ void sim_teardown(void) {
         for (uint32_t fd = 0; fd < sim.tables[t].size; fd++)
             SIM_CHECK(sim.tables[t].fds[fd].client < 0, "a descriptor is still open", t, fd);
     }
+    sim_helper_teardown();
     sim_rules_check();
     check_iptable();
     mx_iptable_free(sim.iptable);

@@ -10,6 +10,7 @@
  * side setup.c   configuration by seed   sim_test.c  the loop, and what must hold at the end
  */
 #pragma once
+#include "engine/helper.h"
 #include "engine/limits.h"
 #include "engine/rules.h"
 #include "engine/swap.h"
@@ -22,8 +23,9 @@
 enum {
     SIM_WORKERS = 2,
     SIM_SERVICES = 2, /* 0 = SMTP, 1 = LMTP */
-    SIM_RELOADS = 3,  /* most of a run */
-    SIM_SLOTS = 8,    /* listening addresses of a run, those that have gone too */
+    SIM_HELPERS = 2,
+    SIM_RELOADS = 3, /* most of a run */
+    SIM_SLOTS = 8,   /* listening addresses of a run, those that have gone too */
     SIM_CLIENTS_MAX = 300,
     SIM_MESSAGES_MAX = 4000,
     SIM_RCPTS_MAX = 24,
@@ -96,6 +98,7 @@ enum sim_item_kind {
     SIM_IT_CONTENT,
     SIM_IT_BDAT,
     SIM_IT_RSET,
+    SIM_IT_AUTH,  /* a whole login in one line, or its last line */
     SIM_IT_FIXED, /* always answered by item->code */
     SIM_IT_QUIT,
     SIM_IT_IDLE, /* nothing is sent: the server has to lose patience */
@@ -108,6 +111,7 @@ enum sim_variant {
     SIM_V_LARGE,   /* MAIL: SIZE over the limit */
     SIM_V_BARE_LF, /* CONTENT */
     SIM_V_SLOW,    /* CONTENT: below minDataRate, for ever */
+    SIM_V_WRONG,   /* AUTH: the password */
 };
 
 struct sim_item {
@@ -123,11 +127,11 @@ struct sim_item {
 
 /* What a client knows of its session: an independent, small copy of the rules. */
 struct sim_model {
-    bool has_helo, has_sender, is_chunked, is_in_content;
-    bool must_hear_errors; /* 421 Too many errors has to follow */
+    bool has_helo, has_sender, is_chunked, is_in_content, is_authenticated;
+    bool must_hear_errors; /* 421 Too many errors, or failed logins, has to follow */
     bool any_ok;           /* of the final replies so far */
     bool is_counted;       /* ... a refusal among them was counted as an error */
-    uint32_t rcpts, errors, transactions;
+    uint32_t rcpts, errors, transactions, failed_logins;
     uint32_t finals; /* LMTP: final replies read */
     uint64_t octets; /* BDAT octets of the message so far */
     char sender[64]; /* of the transaction */
@@ -143,6 +147,7 @@ struct sim_client {
     bool is_deaf;      /* reads nothing */
     bool is_dismissed; /* the last reply is read: EOF follows */
     bool may_vanish;   /* the kernel dropped it, or the clock jumped: no promises */
+    bool has_auth;     /* the script has a good login */
     bool is_half_closing, is_cut_by_reset;
     bool was_accepted;
     uint32_t cut_at; /* octets sent until the cut; UINT32_MAX = none */
@@ -247,6 +252,11 @@ struct sim {
         uint32_t number, step;
         struct mx_swap swap;
     } reload;
+    struct {
+        struct mx_helper *pool;
+        struct mx_helper_job *jobs[SIM_HELPERS]; /* NULL: idle */
+        uint64_t due_us[SIM_HELPERS];
+    } helper;
     uint8_t slots[SIM_SERVICES]; /* where a service is reached */
     uint32_t slot_count;         /* that were ever in use */
     bool is_shut[SIM_SLOTS];
@@ -318,6 +328,12 @@ void sim_refuse_queue(struct sim_listener *listener);
 void sim_rules_init(uint32_t number, bool needs_trace);
 void sim_reload_act(void);
 void sim_rules_check(void);
+
+/* helper.c */
+void sim_helper_setup(void);
+void sim_helper_act(void);
+uint64_t sim_helper_next_us(void);
+void sim_helper_teardown(void);
 
 /* message.c */
 uint32_t sim_message_new(void);

@@ -102,6 +102,7 @@ static uint64_t next_event_us(void) {
     uint64_t next = min_u64(min_u64(sim.drain_us, sim.jump_us), sim.reload.next_us);
     if (sim.shutdown_us > sim.now_us)
         next = min_u64(next, sim.shutdown_us);
+    next = min_u64(next, sim_helper_next_us());
     for (uint32_t i = 0; i < sim.client_count; i++)
         next = min_u64(next, sim.clients[i].next_us);
     for (uint32_t i = 0; i < sim.worker_count; i++) {
@@ -123,6 +124,7 @@ static void step(void) {
         begin_drain();
     }
     sim_reload_act();
+    sim_helper_act();
     bool is_busy = act_clients();
     uint32_t first = sim_below(sim.worker_count);
     for (uint32_t i = 0; i < sim.worker_count; i++)

@@ -5,6 +5,7 @@
 
 #include <criterion/criterion.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define ROWS(table) (sizeof(table) / sizeof *(table))
 #define S           "smtpservers:\n  - handlerchain: []\n    "
@@ -248,4 +249,64 @@ Test(conf_check, listening_addresses_of_all_servers) {
         mx_conf_report_free(&report);
         free(text);
     }
+}
+
+#define USERS_FILE "/tmp/conf-check-users"
+
+static void write_users(void) {
+    FILE *file = fopen(USERS_FILE, "w");
+    cr_assert_not_null(file);
+    fputs("bob@example.com:{PLAIN}secret\n"
+          "eve@example.com:$2b$05$WXEQefDWlQitKed887QI2uxG2bcKb8pSOKwqitMTgHQ7beOqp6VwW\n",
+          file);
+    fclose(file);
+    cr_assert_eq(chmod(USERS_FILE, 0600), 0);
+}
+
+static void remove_users(void) {
+    cr_expect_eq(remove(USERS_FILE), 0);
+}
+
+#define A "spool: {durability: none}\n" S
+
+Test(conf_check, logging_in, .init = write_users, .fini = remove_users) {
+    static const char clear[] =
+        "f:5:11: warning: auth: passwords may be sent in clear; requireSSL: "
+        "true asks for TLS first\n";
+    static const struct {
+        const char *text, *wanted;
+    } rows[] = {
+        {A "auth: {announce: always}\n",                                                            "f:4:11: warning: auth has no effect without users\n"     },
+        {A "auth: {required: true}\n",                                                              "f:4:11: auth.required: nobody can log in without users\n"},
+        {"users: " USERS_FILE "\n" A "auth: {announce: always, requireSSL: true}\n",                ""                                                        },
+        {"users: " USERS_FILE "\n" A "auth: {announce: always}\n",                                  clear                                                     },
+        {"users: " USERS_FILE "\n" A "auth: {announce: always, saslMechanisms: [SCRAM-SHA-256]}\n",
+         "f:5:11: warning: auth: no mechanism is left, nobody can log in\n"                                                                                   },
+        {"users: " USERS_FILE "\n" A "auth: {requireSSL: yes, announce: always, saslMechanisms: "
+         "[PLAIN, SCRAM-SHA-256, plain]}\n",                                               "f:5:63: warning: saslMechanisms: SCRAM-SHA-256 is left out, since not every user has an "
+         "entry that can serve it\n"                                                                     },
+        {"users: " USERS_FILE "\n" A "auth: {requireSSL: true}\n",
+         "f:5:11: warning: auth: AUTH is not announced, and can be used all the same; "
+         "coreHandlers: noAuth switches it off\n"                                                                                                             },
+        {"users: " USERS_FILE "\n" A "coreHandlers: noAuth\n    auth: {announce: always}\n",
+         "f:6:11: warning: auth has no effect with coreHandlers: noAuth\n"                                                                                    },
+        {"users: " USERS_FILE "\n" A "coreHandlers: noAuth\n",                                      ""                                                        },
+        {A "auth: {announce: sometimes}\n",
+         "f:4:11: warning: auth has no effect without users\n"
+         "f:4:22: announce must be one of never, always, forUnauthorizedAddresses, not "
+         "'sometimes'\n"                                                                                                                                      },
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        expect_problems(rows[i].text, true, rows[i].wanted);
+    }
+}
+
+Test(conf_check, mechanisms_of_later_versions) {
+    expect_problems(
+        S "auth: {saslMechanisms: [XOAUTH2, oauthbearer, FOO]}\n", false,
+        "f:3:29: saslMechanisms: XOAUTH2 is not available in this version, which cannot "
+        "check tokens; there are LOGIN, PLAIN, SCRAM-SHA-256\n"
+        "f:3:38: saslMechanisms: oauthbearer is not available in this version, which "
+        "cannot check tokens; there are LOGIN, PLAIN, SCRAM-SHA-256\n"
+        "f:3:51: saslMechanisms may hold LOGIN, PLAIN, SCRAM-SHA-256, not 'FOO'\n");
 }

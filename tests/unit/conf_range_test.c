@@ -21,6 +21,7 @@ struct range_case {
 #define G "log:\n  "
 #define P "spool:\n  "
 #define S "smtpservers:\n- handlerchain: []\n  "
+#define A "smtpservers:\n- handlerchain: []\n  auth:\n    "
 
 #define MOST "0 and 2147483647"
 
@@ -34,6 +35,8 @@ static const struct range_case cases[] = {
     {"sessionMemory",        E,  "4M",   "64G",        "4194303", "65G",                  "4M and 64G"                },
     {"maxUnsent",            E,  "4096", "1M",         "4095",    "1025K",                "4K and 1M"                 },
     {"drainTimeout",         E,  "0",    "1h",         "-1",      "3601",                 "0 and 3600s"               },
+    {"helperThreads",        E,  "1",    "64",         "0",       "65",                   "1 and 64, or auto"         },
+    {"helperQueue",          E,  "1",    "65536",      "0",       "65537",                "1 and 65536"               },
     {"queue",                G,  "4K",   "64M",        "2K",      "128M",                 "4K and 64M"                },
     {"segmentSize",          P,  "4M",   "1G",         "2M",      "2G",                   "4M and 1G"                 },
     {"reserve",              P,  "0",    "1024G",      "-1",      "1025G",                "0 and 1024G"               },
@@ -49,6 +52,8 @@ static const struct range_case cases[] = {
     {"maxRecipients",        S,  "0",    "2147483647", "-1",      "2147483648",           MOST                        },
     {"maxErrors",            S,  "0",    "2147483647", "-1",      "99999999999999999999", MOST                        },
     {"maxTransactions",      S,  "0",    "2147483647", "-1",      "2147483648",           MOST                        },
+    {"maxAuthFailures",      S,  "0",    "65534",      "-1",      "65535",                "0 and 65534"               },
+    {"failureDelay",         A,  "0",    "60",         "-1",      "61s",                  "0 and 60s"                 },
 };
 
 static int parse_value(const struct range_case *row, const char *value) {
@@ -63,9 +68,11 @@ static int parse_value(const struct range_case *row, const char *value) {
 
 static void expect_refused(const struct range_case *row, const char *value) {
     char wanted[200];
-    bool is_top = row->head[0] == '\0';
-    uint32_t line = strncmp(row->head, "smtp", 4) == 0 ? 3 : is_top ? 1 : 2;
-    uint32_t column = (uint32_t)strlen(row->key) + (is_top ? 3 : 5);
+    uint32_t line = 1, column = (uint32_t)strlen(row->key) + 3;
+    for (const char *c = row->head; *c != '\0'; c++) {
+        line += *c == '\n';
+        column += *c == ' ' && strchr(c, '\n') == NULL;
+    }
     snprintf(wanted, sizeof wanted, "%s must be between %s", row->key, row->range);
     cr_expect_eq(parse_value(row, value), MX_ECONFIG, "%s: %s", row->key, value);
     cr_assert_eq(report.count, 1U, "%s: %s", row->key, value);

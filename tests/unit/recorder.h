@@ -300,6 +300,66 @@ static inline void recorder_init(struct recorder *self, const struct mx_session_
     };
 }
 
+/* Each block is new and has its exact size. */
+static inline int do_auth_begin(struct recorder *self) {
+    assert(self->session.login == NULL);
+    if (self->plan.failing > 0 && self->plan.block_max > 0)
+        return -ENOMEM;
+    struct mx_login *login = calloc(1, sizeof *login);
+    assert(login != NULL);
+    login->auth = calloc(1, sizeof *login->auth);
+    assert(login->auth != NULL);
+    self->session.login = login;
+    return 0;
+}
+
+/* Whoever has a name for a password is let in, a proof is right when its first octet is even, and a
+ * name that begins with 'b' finds everybody busy. */
+static inline int do_auth(struct recorder *self) {
+    struct mx_login *login = self->session.login;
+    struct mx_auth *auth = login->auth;
+    struct mx_span name = mx_login_name(login);
+    assert(name.len > 0);
+    if (name.ptr[0] == 'b')
+        return -EBUSY;
+    switch ((enum mx_auth_ask)auth->ask) {
+    case MX_AUTH_PASSWORD:
+        return mx_span_equal(name, (struct mx_span){auth->password, auth->password_len}) ? 0
+                                                                                         : -EACCES;
+    case MX_AUTH_SALT:
+        memset(auth->our_nonce, 'N', sizeof auth->our_nonce);
+        auth->our_nonce_len = sizeof auth->our_nonce;
+        memset(auth->salt, 'S', sizeof auth->salt);
+        auth->salt_len = sizeof auth->salt;
+        auth->iterations = 4096;
+        return 0;
+    case MX_AUTH_PROOF:
+        assert(mx_auth_message(auth).len > 0);
+        return auth->proof[0] % 2 == 0 ? 0 : -EACCES;
+    }
+    return -EIO;
+}
+
+static inline void release_auth(struct recorder *self, bool is_end) {
+    struct mx_login *login = self->session.login;
+    assert(!self->session.is_authenticated || (login != NULL && login->name_len > 0));
+    if (login != NULL && (is_end || mx_session_is_done_with_auth(&self->session))) {
+        free(login->auth);
+        login->auth = NULL;
+    }
+    if (is_end || mx_session_is_done_with_login(&self->session)) {
+        free(login);
+        self->session.login = NULL;
+    }
+}
+
+/* What was a password is not there any more. */
+static inline void wipe_secret(struct mx_span *secret) {
+    if (secret->len > 0)
+        memset((void *)(uintptr_t)secret->ptr, '\n', secret->len);
+    *secret = (struct mx_span){0};
+}
+
 /* Do what the session asks for. False: it wants input, or is at its end. */
 static inline bool recorder_serve(struct recorder *self, enum mx_action action,
                                   struct mx_out *out) {
@@ -324,6 +384,13 @@ static inline bool recorder_serve(struct recorder *self, enum mx_action action,
         break;
     case MX_ACTION_CLIENT:
         assert(self->session.peer.family != 0);
+        break;
+    case MX_ACTION_AUTH_BEGIN:
+        release_auth(self, false); /* of an exchange before, in the same input */
+        result = do_auth_begin(self);
+        break;
+    case MX_ACTION_AUTH:
+        result = do_auth(self);
         break;
     case MX_ACTION_DELAY:
         assert(self->session.delay_ms > 0);
@@ -396,10 +463,12 @@ static inline void recorder_feed(struct recorder *self, struct mx_span piece) {
     do {
         const char *before = in.ptr;
         action = mx_session_step(&self->session, &in, &out);
+        wipe_secret(&self->shared.secret);
         assert(in.ptr >= before && in.ptr + in.len == copy + len);
         self->consumed = self->fed - in.len;
     } while (recorder_serve(self, action, &out));
     take_replies(self, &out);
+    release_auth(self, false);
     free(out.ptr);
     free(copy);
 }
@@ -409,6 +478,7 @@ static inline void recorder_end(struct recorder *self) {
     self->aborted += self->is_open;
     self->is_open = false;
     check_replies(self);
+    release_auth(self, true);
     free(self->block);
     self->block = NULL;
 }

@@ -25,6 +25,7 @@ static const struct {
     {"VRFY", MX_VERB_VRFY, MX_IN_BOTH},
     {"EXPN", MX_VERB_EXPN, MX_IN_BOTH},
     {"HELP", MX_VERB_HELP, MX_IN_SMTP},
+    {"AUTH", MX_VERB_AUTH, MX_IN_SMTP},
 };
 enum { CASES = sizeof cases / sizeof *cases };
 

@@ -1,0 +1,65 @@
+/* What is legal and yet not what the file's author may think: logging in. Said by mxring check
+ * only. */
+#include "config/load.h"
+#include "config/users.h"
+#include "proto/sasl.h"
+
+/* Can PLAIN and LOGIN, and can SCRAM be used? */
+struct usable {
+    bool has_plain, has_scram;
+};
+
+static struct usable usable_of(const struct mx_conf *conf, const struct mx_conf_auth *auth) {
+    struct usable usable = {0};
+    for (uint32_t i = 0; i < auth->mechanisms.count; i++) {
+        bool is_scram = auth->mechanisms.rows[i] == MX_SASL_SCRAM_SHA_256;
+        usable.has_plain = usable.has_plain || (!is_scram && auth->is_plain_enabled);
+        usable.has_scram = usable.has_scram || (is_scram && mx_users_can_scram(conf->users));
+    }
+    return usable;
+}
+
+static bool is_written(const struct mx_origin *origin, enum mx_section section, const char *key) {
+    return mx_check_place(origin, section, key) != origin->map;
+}
+
+static void check_mechanisms(struct mx_loader *self, const struct mx_conf_auth *auth,
+                             const struct mx_origin *origin, const struct mx_yaml_node *node) {
+    struct usable usable = usable_of(self->conf, auth);
+    if (!usable.has_plain && !usable.has_scram) {
+        mx_check_warn(self, node, "auth: no mechanism is left, nobody can log in");
+        return;
+    }
+    for (uint32_t i = 0; i < auth->mechanisms.count && !usable.has_scram; i++) {
+        if (auth->mechanisms.rows[i] == MX_SASL_SCRAM_SHA_256 &&
+            is_written(origin, MX_SECTION_AUTH, "saslMechanisms"))
+            mx_check_warn(self, mx_check_place(origin, MX_SECTION_AUTH, "saslMechanisms"),
+                          "saslMechanisms: SCRAM-SHA-256 is left out, since not every user has an "
+                          "entry that can serve it");
+    }
+    if (usable.has_plain && !auth->is_ssl_required)
+        mx_check_warn(self, node,
+                      "auth: passwords may be sent in clear; requireSSL: true asks for TLS first");
+    if (auth->announce == MX_ANNOUNCE_NEVER)
+        mx_check_warn(self, node,
+                      "auth: AUTH is not announced, and can be used all the same; coreHandlers: "
+                      "noAuth switches it off");
+}
+
+void mx_check_auth(struct mx_loader *self, const struct mx_conf_server *server,
+                   const struct mx_origin *origin) {
+    const struct mx_yaml_node *node = mx_check_place(origin, MX_SECTION_SMTP, "auth");
+    bool is_there = is_written(origin, MX_SECTION_SMTP, "auth");
+    bool has_verb = server->core_handlers == MX_CORE_HANDLERS_CORE;
+    bool has_users = self->conf->users_path != NULL;
+    if (server->auth.is_required && has_verb && !has_users)
+        mx_loader_fail(self, node, "auth.required: nobody can log in without users");
+    else if (!self->is_check)
+        return;
+    else if (is_there && !has_verb)
+        mx_check_warn(self, node, "auth has no effect with coreHandlers: noAuth");
+    else if (is_there && !has_users)
+        mx_check_warn(self, node, "auth has no effect without users");
+    else if (has_verb && self->conf->users != NULL)
+        check_mechanisms(self, &server->auth, origin, node);
+}
