@@ -36,6 +36,7 @@ enum {
     MX_CONF_HOOKS_MAX = 64,      /* of a server */
     MX_CONF_NO_SERVER = MX_CONF_SERVERS_MAX,
     MX_CONF_MECHANISMS_MAX = 4, /* of saslMechanisms */
+    MX_CONF_ADDRESSES_MAX = 8,  /* of dns.servers */
 };
 
 struct mx_conf_engine {
@@ -86,6 +87,25 @@ struct mx_conf_bind {
     struct sockaddr_storage addr; /* AF_INET or AF_INET6 */
     socklen_t addr_len;
     const char *text; /* as written */
+};
+
+struct mx_conf_addresses { /* at most MX_CONF_ADDRESSES_MAX; the text has a port in any case */
+    const struct mx_conf_bind *rows;
+    uint32_t count;
+};
+
+struct mx_conf_dns {
+    struct mx_conf_addresses servers; /* none: those of /etc/resolv.conf */
+    uint32_t timeout_ms;              /* of one try at a server; 2s */
+    uint32_t attempts;                /* tries at each server; 1..10; 2 */
+    uint32_t deadline_ms;             /* of a look-up as a whole; 10s */
+    uint32_t max_lookups;             /* under way; 1..32768; 16384 */
+    uint32_t max_questions;           /* that wait for them; 1..1000000; 65536 */
+    uint64_t cache_octets;            /* 0: no cache; 16M */
+    uint32_t min_ttl_ms;              /* 1s */
+    uint32_t max_ttl_ms;              /* 1h */
+    uint32_t max_negative_ttl_ms;     /* 15m */
+    uint32_t failure_ttl_ms;          /* 5s */
 };
 
 struct mx_conf_mechanisms { /* saslMechanisms: enum mx_sasl_mechanism (proto/sasl.h), no duplicates
@@ -153,6 +173,7 @@ struct mx_conf_log {
 struct mx_conf {
     struct mx_conf_engine engine;
     struct mx_conf_log log;
+    struct mx_conf_dns dns;
     const struct mx_span *domains; /* lower case, sorted, unique */
     uint32_t domain_count;
     const char *default_domain;     /* lower case; NULL = none */

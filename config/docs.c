@@ -183,6 +183,7 @@ static const char *type_text(enum mx_type type) {
     case MX_TYPE_DOMAINS:
         return "list of host names";
     case MX_TYPE_BINDS:
+    case MX_TYPE_ADDRESSES:
         return "list of addresses";
     case MX_TYPE_NETWORKS:
         return "list of networks";
@@ -228,7 +229,7 @@ static void put_range(FILE *stream, const struct mx_row *row) {
             fputs(", power of two", stream);
     } else if (row->type >= MX_TYPE_TEXT && row->type <= MX_TYPE_DOMAIN) {
         fprintf(stream, "%" PRId64 "..%" PRId64 " octets", row->min, row->max);
-    } else if (row->type == MX_TYPE_BINDS) {
+    } else if (row->type == MX_TYPE_BINDS || row->type == MX_TYPE_ADDRESSES) {
         fprintf(stream, "%" PRId64 "..%" PRId64 " addresses", row->min, row->max);
     }
     if (row->words)
@@ -289,6 +290,7 @@ int mx_conf_print_reference(FILE *stream) {
         {"`engine`",                                   MX_SECTION_ENGINE},
         {"`log`",                                      MX_SECTION_LOG   },
         {"`spool`",                                    MX_SECTION_SPOOL },
+        {"`dns`",                                      MX_SECTION_DNS   },
         {"Entries of `smtpservers` and `lmtpservers`", MX_SECTION_SERVER},
         {"`auth` of an entry of `smtpservers`",        MX_SECTION_AUTH  },
     };

@@ -9,6 +9,13 @@ static struct mx_conf_networks networks_of(const struct mx_row *row, const void 
     return networks;
 }
 
+static struct mx_conf_addresses addresses_of(const struct mx_row *row, const void *base) {
+    struct mx_conf_addresses all;
+    assert(row->size == sizeof all);
+    memcpy(&all, (const char *)base + row->offset, sizeof all);
+    return all;
+}
+
 static struct mx_conf_mechanisms mechanisms_of(const struct mx_row *row, const void *base) {
     struct mx_conf_mechanisms all;
     assert(row->size == sizeof all);
@@ -37,6 +44,8 @@ uint32_t mx_item_count(const struct mx_row *row, const void *base) {
         return server->bind_count;
     if (row->type == MX_TYPE_NETWORKS)
         return networks_of(row, base).count;
+    if (row->type == MX_TYPE_ADDRESSES)
+        return addresses_of(row, base).count;
     if (row->type == MX_TYPE_MECHANISMS)
         return mechanisms_of(row, base).count;
     if (row->type == MX_TYPE_FEATURES)
@@ -55,6 +64,8 @@ struct mx_span mx_item_text(const struct mx_row *row, const void *base, uint32_t
         return conf->domains[i];
     if (row->type == MX_TYPE_BINDS)
         return mx_span_of(server->binds[i].text);
+    if (row->type == MX_TYPE_ADDRESSES)
+        return mx_span_of(addresses_of(row, base).rows[i].text);
     if (row->type == MX_TYPE_NETWORKS) {
         mx_size_network_text(&networks_of(row, base).rows[i], buf);
         return mx_span_of(buf);

@@ -87,6 +87,40 @@ static void on_bind(struct list *self, const struct mx_yaml_node *node, struct m
         *row = bind;
 }
 
+/* A port is added when there is none. */
+static void on_address(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
+    char quoted[80], text[BIND_TEXT_MAX + 5] = "";
+    struct mx_conf_bind bind;
+    struct mx_ip ip;
+    int err = MX_ESYNTAX;
+    if (self->count == (uint32_t)self->row->max) {
+        mx_loader_fail(self->loader, node, "%s has more than %u addresses", self->row->key,
+                       self->count);
+        self->is_full = true;
+        return;
+    }
+    if (word.len < BIND_TEXT_MAX) {
+        bool is_bare = mx_ip_parse(word, &ip);
+        bool needs_brackets = is_bare && memchr(word.ptr, ':', word.len) != NULL;
+        bool ends_in_bracket = word.len > 0 && word.ptr[word.len - 1] == ']';
+        int len =
+            snprintf(text, sizeof text, "%s%.*s%s%s", needs_brackets ? "[" : "", (int)word.len,
+                     word.ptr, needs_brackets ? "]" : "", is_bare || ends_in_bracket ? ":53" : "");
+        assert(len >= 0 && (size_t)len < sizeof text);
+        err = mx_conf_parse_bind(self->loader->conf, text, &bind);
+    }
+    if (err == -ENOMEM)
+        return;
+    if (err < 0) {
+        mx_loader_fail(self->loader, node, "%s: '%s' is not ADDRESS or ADDRESS:PORT",
+                       self->row->key, mx_text_quote(word, quoted, sizeof quoted));
+        return;
+    }
+    struct mx_conf_bind *row = add_row(self, sizeof *row);
+    if (row)
+        *row = bind;
+}
+
 static void on_network(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
     char quoted[80];
     struct mx_conf_network network;
@@ -146,7 +180,8 @@ static void on_mechanism(struct list *self, const struct mx_yaml_node *node, str
  * own, and every server has some in the dump, written or not. */
 static bool has_room(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
     struct mx_loader *loader = self->loader;
-    if (self->row->type == MX_TYPE_BINDS || self->row->type == MX_TYPE_MECHANISMS)
+    if (self->row->type == MX_TYPE_BINDS || self->row->type == MX_TYPE_ADDRESSES ||
+        self->row->type == MX_TYPE_MECHANISMS)
         return true;
     bool is_network = self->row->type == MX_TYPE_NETWORKS; /* perhaps longer in the dump */
     loader->item_octets += ITEM_FRAME + (is_network ? NETWORK_LEN_MAX : (uint32_t)word.len);
@@ -222,6 +257,12 @@ static void store_networks(const struct list *self, void *base) {
     memcpy((char *)base + self->row->offset, &networks, sizeof networks);
 }
 
+static void store_addresses(const struct list *self, void *base) {
+    struct mx_conf_addresses addresses = {self->rows, self->count};
+    assert(self->row->size == sizeof addresses);
+    memcpy((char *)base + self->row->offset, &addresses, sizeof addresses);
+}
+
 void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
                           const struct mx_yaml_node *node, void *base) {
     struct list list = {.loader = self, .row = row, .arena = self->conf->arena};
@@ -238,6 +279,10 @@ void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
     case MX_TYPE_NETWORKS:
         each_item(&list, node, on_network);
         store_networks(&list, base);
+        return;
+    case MX_TYPE_ADDRESSES:
+        each_item(&list, node, on_address);
+        store_addresses(&list, base);
         return;
     case MX_TYPE_FEATURES:
         each_item(&list, node, on_feature);

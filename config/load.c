@@ -322,6 +322,7 @@ static void apply_row(struct mx_loader *self, const struct mx_row *row,
     case MX_TYPE_DOMAINS:
     case MX_TYPE_BINDS:
     case MX_TYPE_NETWORKS:
+    case MX_TYPE_ADDRESSES:
     case MX_TYPE_FEATURES:
     case MX_TYPE_MECHANISMS:
     case MX_TYPE_CHAIN:

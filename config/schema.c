@@ -116,6 +116,7 @@ static const struct mx_lookup words_features[] = {
 #define SMTP   MX_SECTION_SMTP
 #define LMTP   MX_SECTION_LMTP
 #define AUTH   MX_SECTION_AUTH
+#define DNS    MX_SECTION_DNS
 #define BOTH   MX_SECTION_SERVER
 #define RELOAD MX_ROW_RELOAD
 #define POW2   MX_ROW_POWER_OF_2
@@ -149,6 +150,8 @@ const struct mx_row mx_schema[] = {
      "how often an address may be rewritten in a row; 0: once, the targets are not looked up"},
     {"spool", TOP, MX_TYPE_SECTION, MX_UNIT_NONE, 0, SPOOL, 0, NULL, NULL, NULL, NOWHERE,
      "where accepted mail is kept"},
+    {"dns", TOP, MX_TYPE_SECTION, MX_UNIT_NONE, 0, DNS, 0, NULL, NULL, NULL, NOWHERE,
+     "who is asked about names, and how long one waits"},
     {"smtpservers", TOP, MX_TYPE_SERVERS, MX_UNIT_NONE, RELOAD, SMTP, 0, "[]", "smtpserver", NULL,
      NOWHERE,
      "SMTP servers, a list of maps"},
@@ -228,6 +231,40 @@ const struct mx_row mx_schema[] = {
     {"reserve", SPOOL, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 0, 1024 * G, "512M", NULL, NULL,
      CONF(spool_reserve_octets),
      "left free on each disk of the spool: below it MAIL is answered 452"},
+
+    {"servers", DNS, MX_TYPE_ADDRESSES, MX_UNIT_NONE, 0, 0, MX_CONF_ADDRESSES_MAX, "[]", NULL, NULL,
+     CONF(dns.servers),
+     "resolvers, ADDRESS or ADDRESS:PORT; none: those of /etc/resolv.conf at the start. Best one on "
+     "this machine: DNS has no protection against forged answers on the way"},
+    {"timeout", DNS, MX_TYPE_DURATION, MX_UNIT_SECOND, 0, 100, 60000, "2s", NULL, NULL,
+     CONF(dns.timeout_ms),
+     "how long one try at a server waits"},
+    {"attempts", DNS, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 10, "2", NULL, NULL, CONF(dns.attempts),
+     "tries at each server that does not answer; one that answers with an error is left at once"},
+    {"deadline", DNS, MX_TYPE_DURATION, MX_UNIT_SECOND, 0, 100, 300000, "10s", NULL, NULL,
+     CONF(dns.deadline_ms),
+     "how long a look-up may take as a whole; then nobody can say"},
+    {"maxLookups", DNS, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 32768, "16384", NULL, NULL,
+     CONF(dns.max_lookups),
+     "look-ups under way; what is asked beyond them, nobody can say"},
+    {"maxQuestions", DNS, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 1000000, "65536", NULL, NULL,
+     CONF(dns.max_questions),
+     "questions that wait; those who ask for the same share a look-up"},
+    {"cacheSize", DNS, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 0, 16 * G, "16M", NULL, NULL,
+     CONF(dns.cache_octets),
+     "memory for answers; 0: none are kept"},
+    {"minTtl", DNS, MX_TYPE_DURATION, MX_UNIT_SECOND, 0, 0, MS_MAX, "1s", NULL, NULL,
+     CONF(dns.min_ttl_ms),
+     "an answer is kept at least so long"},
+    {"maxTtl", DNS, MX_TYPE_DURATION, MX_UNIT_SECOND, 0, 0, MS_MAX, "1h", NULL, NULL,
+     CONF(dns.max_ttl_ms),
+     "... and at most so long, whatever its TTL is"},
+    {"maxNegativeTtl", DNS, MX_TYPE_DURATION, MX_UNIT_SECOND, 0, 0, MS_MAX, "15m", NULL, NULL,
+     CONF(dns.max_negative_ttl_ms),
+     "the same for names that do not exist or have no such record (RFC 2308)"},
+    {"failureTtl", DNS, MX_TYPE_DURATION, MX_UNIT_SECOND, 0, 0, 300000, "5s", NULL, NULL,
+     CONF(dns.failure_ttl_ms),
+     "how long it is remembered that nobody could say; 0: not at all"},
 
     {"enabled", BOTH, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "true", "@enabled", NULL,
      SERVER(enabled),

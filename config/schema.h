@@ -13,6 +13,7 @@ enum mx_section {
     MX_SECTION_SMTP = 1 << 4,
     MX_SECTION_LMTP = 1 << 5,
     MX_SECTION_AUTH = 1 << 6, /* inside a server */
+    MX_SECTION_DNS = 1 << 7,
     MX_SECTION_SERVER = MX_SECTION_SMTP | MX_SECTION_LMTP,
     MX_SECTION_IN_SERVER = MX_SECTION_SERVER | MX_SECTION_AUTH, /* base: struct mx_conf_server */
 };
@@ -33,6 +34,8 @@ enum mx_type {
     MX_TYPE_DOMAINS,    /* domains of struct mx_conf */
     MX_TYPE_BINDS,      /* binds of struct mx_conf_server */
     MX_TYPE_NETWORKS,   /* struct mx_conf_networks */
+    MX_TYPE_ADDRESSES,  /* struct mx_conf_addresses: min..max of them, numeric; port 53 unless
+                           written */
     MX_TYPE_FEATURES,   /* bits of words; 4 octets */
     MX_TYPE_MECHANISMS, /* struct mx_conf_mechanisms, in the order written */
     MX_TYPE_CHAIN,      /* handlerchain: hooks of struct mx_conf_server */

@@ -58,6 +58,7 @@ static int parse_unchecked(const struct mx_row *row, struct mx_span text, int64_
     case MX_TYPE_DOMAINS:
     case MX_TYPE_BINDS:
     case MX_TYPE_NETWORKS:
+    case MX_TYPE_ADDRESSES:
     case MX_TYPE_FEATURES:
     case MX_TYPE_MECHANISMS:
     case MX_TYPE_CHAIN:
@@ -106,6 +107,7 @@ static const char *expectation(const struct mx_row *row) {
     case MX_TYPE_DOMAINS:
     case MX_TYPE_BINDS:
     case MX_TYPE_NETWORKS:
+    case MX_TYPE_ADDRESSES:
     case MX_TYPE_FEATURES:
     case MX_TYPE_MECHANISMS:
     case MX_TYPE_CHAIN:

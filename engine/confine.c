@@ -4,7 +4,9 @@
 #include <grp.h>
 #include <pwd.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 int mx_confine_find(const char *name, struct mx_confine_user *user) {
@@ -32,6 +34,10 @@ int mx_confine_thread(void) {
 }
 
 int mx_confine_helper(void) {
+    return 0;
+}
+
+int mx_confine_resolver(void) {
     return 0;
 }
 
@@ -72,6 +78,15 @@ static const int helper_calls[] = {
     SCMP_SYS(clock_nanosleep),
 };
 
+/* What c-ares does once it knows its servers. */
+static const int resolver_calls[] = {
+    SCMP_SYS(getrandom), SCMP_SYS(mprotect),    SCMP_SYS(mremap),       SCMP_SYS(connect),
+    SCMP_SYS(bind),      SCMP_SYS(getsockname), SCMP_SYS(getsockopt),   SCMP_SYS(setsockopt),
+    SCMP_SYS(fcntl),     SCMP_SYS(ioctl),       SCMP_SYS(sendto),       SCMP_SYS(recvfrom),
+    SCMP_SYS(sendmsg),   SCMP_SYS(recvmsg),     SCMP_SYS(read),         SCMP_SYS(close),
+    SCMP_SYS(poll),      SCMP_SYS(ppoll),       SCMP_SYS(gettimeofday),
+};
+
 static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
     int err = 0;
     for (size_t i = 0; i < count && err == 0; i++)
@@ -79,13 +94,24 @@ static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
     return err;
 }
 
-static int confine(size_t helper_count) {
+static int allow_sockets(scmp_filter_ctx filter) {
+    static const int families[] = {AF_INET, AF_INET6};
+    int err = 0;
+    for (size_t i = 0; i < sizeof families / sizeof *families && err == 0; i++)
+        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+                               SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+    return err;
+}
+
+static int confine(const int *calls, size_t count, bool has_sockets) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (filter == NULL)
         return -ENOMEM;
     int err = allow(filter, common_calls, sizeof common_calls / sizeof *common_calls);
     if (err == 0)
-        err = allow(filter, helper_calls, helper_count);
+        err = allow(filter, calls, count);
+    if (err == 0 && has_sockets)
+        err = allow_sockets(filter);
     if (err == 0)
         err = seccomp_load(filter);
     seccomp_release(filter);
@@ -93,11 +119,15 @@ static int confine(size_t helper_count) {
 }
 
 int mx_confine_thread(void) {
-    return confine(0);
+    return confine(NULL, 0, false);
 }
 
 int mx_confine_helper(void) {
-    return confine(sizeof helper_calls / sizeof *helper_calls);
+    return confine(helper_calls, sizeof helper_calls / sizeof *helper_calls, false);
+}
+
+int mx_confine_resolver(void) {
+    return confine(resolver_calls, sizeof resolver_calls / sizeof *resolver_calls, true);
 }
 
 #endif

@@ -130,12 +130,14 @@ struct mx_helper_job *mx_helper_take(struct mx_helper *self) {
     return job;
 }
 
-void mx_helper_finish(struct mx_helper_job *job) {
+bool mx_helper_finish(struct mx_helper_job *job) {
     struct mx_helper_inbox *inbox = job->inbox;
-    job->next = atomic_load_explicit(&inbox->done, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak_explicit(&inbox->done, &job->next, job,
-                                                  memory_order_release, memory_order_relaxed))
-        continue;
+    struct mx_helper_job *before = atomic_load_explicit(&inbox->done, memory_order_relaxed);
+    do
+        job->next = before;
+    while (!atomic_compare_exchange_weak_explicit(&inbox->done, &before, job, memory_order_release,
+                                                  memory_order_relaxed));
+    return before == NULL;
 }
 
 /* ---- the threads ---- */

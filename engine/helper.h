@@ -44,9 +44,11 @@ void mx_helper_free(struct mx_helper *self);
 /* Any thread. 0: the job is given until it lies in its inbox. -EBUSY: the queue is full. */
 MX_MUST_CHECK int mx_helper_post(struct mx_helper *self, struct mx_helper_job *job);
 
-/* The oldest job that waits; NULL: none. Then run it and put it into its inbox. */
+/* The oldest job that waits; NULL: none. Then run it and put it into its inbox. Whoever answers
+ * jobs in another way (the resolver) does the latter, too. True: the inbox was empty, and its owner
+ * is to be woken. */
 struct mx_helper_job *mx_helper_take(struct mx_helper *self);
-void mx_helper_finish(struct mx_helper_job *job);
+bool mx_helper_finish(struct mx_helper_job *job);
 
 /* The poster's thread: all jobs that were finished, linked by next, the last one first. */
 static inline struct mx_helper_job *mx_helper_collect(struct mx_helper_inbox *inbox) {

@@ -12,7 +12,7 @@ enum {
     /* connections of the process, whatever maxConnections and RLIMIT_NOFILE say */
     MX_CONNECTIONS_MAX = 1000000,
     /* descriptors kept for the process itself beside rings and listening sockets */
-    MX_DESCRIPTORS_OWN = 32,
+    MX_DESCRIPTORS_OWN = 64,
 
     /* completion queue of a worker (entries); the submission queue has an eighth of it */
     MX_CQ_ENTRIES = 16384,
@@ -41,6 +41,9 @@ enum {
     MX_LINGER_QUIET_MS = 250,
     /* a closing connection whose client does not take the last reply is cut off (ms) */
     MX_CLOSE_MS = 10000,
+    /* so many look-ups in a row that nobody answered: the log says that the DNS is silent */
+    MX_DNS_SILENT = 8,
+
     /* behind drainTimeout: time for the last 421 to be taken (ms) */
     MX_DRAIN_END_MS = 1000,
 

@@ -1,6 +1,7 @@
 #include "engine/server.h"
 
 #include "engine/confine.h"
+#include "engine/dns/dns.h"
 #include "engine/limits.h"
 #include "engine/sockets.h"
 #include "engine/thread.h"
@@ -363,6 +364,7 @@ static int serve(struct mx_server *self, const sigset_t *signals) {
             on_signal(self, number);
         drain_logs(self);
         mx_totals_watch(&self->fleet);
+        mx_server_watch_dns(self);
         mx_reload_turn(self);
         if (failed < 0 && self->message == MX_MESSAGE_NONE) { /* the others end in order */
             mx_server_fail(self, MX_EXIT_SYSTEM, "worker", failed);
@@ -411,6 +413,8 @@ static int set_up(struct mx_server *self) {
     if (err < 0)
         return mx_server_fail(self, MX_EXIT_SYSTEM, mx_ring_remedy(err), err);
     int code = new_listeners(self);
+    if (code == 0)
+        code = mx_server_new_dns(self);
     if (code == 0)
         code = drop_privileges(self);
     return code == 0 ? mx_server_open_spool(self) : code;
@@ -472,11 +476,15 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
     if (code == 0)
         code = start_helper(&self);
     if (code == 0)
+        code = mx_server_start_dns(&self);
+    if (code == 0)
         code = start_workers(&self);
     if (code == 0)
         code = serve(&self, &signals);
     mx_thread_join_all(&self.fleet);
-    mx_helper_free(self.fleet.helper); /* before the memory that its jobs lie in */
+    mx_server_log_dns(&self);
+    mx_dns_free(self.fleet.dns); /* before the memory that its questions lie in */
+    mx_helper_free(self.fleet.helper);
     drain_logs(&self);
     sum_up(&self, totals);
     mx_server_log_spool(&self);

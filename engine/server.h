@@ -35,7 +35,7 @@ struct mx_server {
     struct mx_log log;
     struct mx_ring ring;     /* for messages to the workers */
     enum mx_message message; /* what the workers have to hear */
-    bool is_listening;
+    bool is_listening, is_dns_silent;
     uint32_t features;
     struct rusage usage_begin;
 };
@@ -51,6 +51,15 @@ void mx_server_notify(const char *state);
  * are logged. conf outlives the call. */
 MX_MUST_CHECK int mx_server_run(const struct mx_conf *conf, bool accepts_all,
                                 const struct mx_fault *faults, struct mx_totals *totals);
+
+/* The resolver (server_dns.c). Not for a sink. New: behind limits, before privileges go, since it
+ * reads /etc/resolv.conf. Start: its thread. Exit codes; errors are logged. */
+MX_MUST_CHECK int mx_server_new_dns(struct mx_server *self);
+MX_MUST_CHECK int mx_server_start_dns(struct mx_server *self);
+/* Now and then: when nobody answers any more, or again, the log says so. */
+void mx_server_watch_dns(struct mx_server *self);
+/* What it has done, in one line of the log. */
+void mx_server_log_dns(struct mx_server *self);
 
 /* The spool (server_spool.c). Does accepted mail go there? */
 bool mx_server_keeps_mail(const struct mx_server *self);

@@ -2,7 +2,7 @@
 # scripts/check-layers.sh [TREE] - the direction of #include between the folders:
 #   proto -> proto          config -> config proto          tls -> tls proto
 #   engine -> all of these  bench -> bench proto and the headers of libmx_io    tests -> anything
-# liburing, libyaml and wolfSSL are each seen by a few files only; sinks and hooks do not know
+# liburing, libyaml, c-ares and wolfSSL are each seen by a few files only; sinks and hooks do not know
 # connections.
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
@@ -41,6 +41,7 @@ name ~ /^liburing/ && FILENAME !~ /^engine\/(ring[a-z_]*|buf)\.[ch]$/ {
     refuse("liburing belongs to engine/ring*.[ch] and engine/buf.[ch]")
 }
 name == "yaml.h" && FILENAME != "config/yaml.c" { refuse("libyaml belongs to config/yaml.c") }
+name ~ /^ares/ && FILENAME !~ /^engine\/dns\// { refuse("c-ares belongs to engine/dns/") }
 name ~ /^wolfssl/ && FILENAME !~ /^tls\/[a-z_]*\.c$/ { refuse("wolfSSL belongs to tls/*.c") }
 BEGIN {
     allowed["proto"] = "proto/"

@@ -438,3 +438,37 @@ Test(conf, reference_is_up_to_date) {
               "run: mxring check --reference > docs/CONFIGURATION.md");
     free(text);
 }
+
+/* dns.servers: an address takes port 53 unless one is written. */
+static const struct {
+    const char *written, *dumped;
+} servers[] = {
+    {"192.0.2.1",                                                               "\"192.0.2.1:53\""    },
+    {"192.0.2.1:5353",                                                          "\"192.0.2.1:5353\""  },
+    {"'::1'",                                                                   "\"[::1]:53\""        },
+    {"'[2001:db8::1]'",                                                         "\"[2001:db8::1]:53\""},
+    {"'[2001:db8::1]:54'",                                                      "\"[2001:db8::1]:54\""},
+    {"ns.example",                                                              NULL                  },
+    {"192.0.2.1:65536",                                                         NULL                  },
+    {"'2001:db8::1:x'",                                                         NULL                  },
+    {"1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1 1.1.1.1", NULL                  },
+};
+
+Test(conf, name_servers) {
+    for (size_t i = 0; i < sizeof servers / sizeof *servers; i++) {
+        struct mx_conf_report problems = {0};
+        struct mx_conf *conf = NULL;
+        char text[200], *dump = NULL;
+        size_t dump_len = 0;
+        int len = snprintf(text, sizeof text, "dns: {servers: [%s]}\n", servers[i].written);
+        int err = mx_conf_parse(text, (size_t)len, false, &conf, &problems);
+        cr_expect(err == (servers[i].dumped ? 0 : MX_ECONFIG), "%s", text);
+        FILE *stream = open_memstream(&dump, &dump_len);
+        cr_assert(conf == NULL || mx_conf_dump(conf, stream) == 0);
+        fclose(stream);
+        cr_expect(!servers[i].dumped || strstr(dump, servers[i].dumped), "%s: %s", text, dump);
+        free(dump);
+        mx_conf_report_free(&problems);
+        mx_conf_free(conf);
+    }
+}
