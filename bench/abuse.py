@@ -37,7 +37,7 @@ engine: {workers: 1, drainTimeout: 1s}
 domains: [example.com]
 spool: {durability: none}
 smtpservers:
-  - {bind: "127.0.0.1:0", handlerchain: [], maxErrors: 0}
+  - {bind: "127.0.0.1:0", handlerchain: [], maxErrors: 0, verifyIdentity: disabled}
 """
 
 

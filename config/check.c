@@ -209,9 +209,6 @@ static void check_server(struct mx_loader *self, const struct mx_conf_server *se
     if (!is_written(origin, section, "handlerchain"))
         mx_loader_fail(self, origin->map,
                        "handlerchain is missing; handlerchain: [] means the core handlers only");
-    if (server->verify_identity != MX_VERIFY_IDENTITY_DISABLED)
-        mx_loader_fail(self, mx_check_place(origin, section, "verifyIdentity"),
-                       "verifyIdentity other than disabled is not available in this version");
     check_relay(self, server, origin);
     check_limits(self, server, origin, section);
     check_proxy(self, server, origin, section);

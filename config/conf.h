@@ -156,7 +156,7 @@ struct mx_conf_server { /* one entry of smtpservers / lmtpservers */
     bool proxy_first;                        /* true: before the handshake of tls.socketTLS */
     bool proxy_counts_clients;               /* false: connectionLimitPerIP counts the proxies */
     struct mx_conf_networks proxy_from;      /* empty: anybody may send a PROXY header */
-    enum mx_verify_identity verify_identity; /* disabled: the only one in this version */
+    enum mx_verify_identity verify_identity; /* strict */
     enum mx_core_handlers core_handlers;
     const struct mx_conf_hook *hooks; /* handlerchain, in order */
     uint32_t hook_count;

@@ -45,13 +45,12 @@ static void put_missing(FILE *stream) {
         {"in `smtpservers` and `lmtpservers`", MX_SECTION_SERVER},
     };
     fputs("## Not in this version\n\n"
-          "- `verifyIdentity` can only be `disabled`.\n"
-          "- These keys are refused:\n",
+          "These keys are refused:\n\n",
           stream);
     for (size_t p = 0; p < sizeof places / sizeof *places; p++) {
         const char *before = "", *key;
         unsigned sections = 0;
-        fprintf(stream, "  - %s: ", places[p].where);
+        fprintf(stream, "- %s: ", places[p].where);
         for (size_t i = 0; (key = mx_schema_reserved(i, &sections)) != NULL; i++) {
             if (sections & places[p].sections) {
                 fprintf(stream, "%s`%s`", before, key);
@@ -98,9 +97,20 @@ static void put_aliases(FILE *stream) {
         "its domain. Targets are looked up again, as often as aliasLimit says; one that is its\n"
         "own alias (to keep a copy) stands for itself. More in a row, or more than %d look-ups\n"
         "for one recipient, are answered with a temporary error. The domain of an alias must be\n"
-        "one of `domains`. Aliases say who exists (ValidRcptHandler); envelopes are kept as they\n"
-        "came.\n\n",
+        "one of `domains`. Aliases say who exists (ValidRcptHandler) and who may send as whom\n"
+        "(verifyIdentity); envelopes are kept as they came.\n\n",
         MX_ALIAS_LOOKUPS_MAX);
+}
+
+static void put_identity(FILE *stream) {
+    fputs("**Identity**: with `verifyIdentity: strict` who is logged in sends as himself or as an\n"
+          "alias of his (the alias must lead to his login, its domain must be one of `domains`),\n"
+          "in MAIL and in the From field of the message; who is not, and is not in\n"
+          "authorizedAddresses either, does not send as one of `domains`; and a message without\n"
+          "From and Sender field is refused. `relaxed`: mail servers that give a host name with a\n"
+          "dot in HELO or EHLO may, and the header is looked at only when somebody is logged in.\n"
+          "The null sender is always allowed.\n\n",
+          stream);
 }
 
 static void put_introduction(FILE *stream) {
@@ -154,6 +164,7 @@ static void put_introduction(FILE *stream) {
         stream);
     put_users(stream);
     put_aliases(stream);
+    put_identity(stream);
     put_missing(stream);
 }
 

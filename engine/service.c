@@ -1,6 +1,7 @@
 #include "engine/service.h"
 
 #include "config/users.h"
+#include "engine/policy/identity.h"
 #include "engine/policy/rcpt.h"
 #include "engine/policy/relay.h"
 #include "engine/rules.h"
@@ -31,6 +32,17 @@ static void set_auth(struct mx_session_conf *self, const struct mx_conf *conf,
     }
 }
 
+static void set_identity(struct mx_session_conf *self, const struct mx_conf_server *server) {
+    static const uint8_t wants_from[] = {
+        [MX_VERIFY_IDENTITY_DISABLED] = MX_SESSION_FROM_NOBODY,
+        [MX_VERIFY_IDENTITY_RELAXED] = MX_SESSION_FROM_LOGGED_IN,
+        [MX_VERIFY_IDENTITY_STRICT] = MX_SESSION_FROM_EVERYBODY,
+    };
+    self->wants_from = wants_from[server->verify_identity];
+    if (server->verify_identity != MX_VERIFY_IDENTITY_DISABLED)
+        self->hooks |= 1u << MX_HOOK_MAIL | 1u << MX_HOOK_MESSAGE;
+}
+
 void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_t server_index,
                      bool accepts_all) {
     const struct mx_conf_server *server = &conf->servers[server_index];
@@ -59,8 +71,10 @@ void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32
         .max_errors = server->max_errors,
         .max_transactions = server->max_transactions,
     };
-    if (!accepts_all && !server->is_lmtp)
+    if (!accepts_all && !server->is_lmtp) {
         set_auth(&self->session_conf, conf, server);
+        set_identity(&self->session_conf, server);
+    }
 }
 
 bool mx_service_admits(const struct mx_service *self, const struct mx_ip *peer) {
@@ -136,7 +150,17 @@ static int ask_rcpt(const struct mx_service *self, struct mx_session *session) {
         err = mx_rcpt_check(self->conf, &built_in, rcpt, session->shared);
     if (err == 0)
         err = mx_relay_check(self->conf, session, rcpt, &session->shared->refusal);
+    if (err == 0 && !server->is_lmtp) /* again: who is logged in may have changed */
+        err = mx_identity_check(self->conf, server, session, &session->shared->refusal);
     return err;
+}
+
+static int ask_mail(const struct mx_service *self, struct mx_session *session) {
+    struct mx_refusal *refusal = &session->shared->refusal;
+    if (self->server->is_lmtp)
+        return 0;
+    int err = mx_identity_check(self->conf, self->server, session, refusal);
+    return err == 0 ? mx_relay_check_sender(self->server, session, refusal) : err;
 }
 
 void mx_service_know_client(const struct mx_service *self, struct mx_session *session) {
@@ -149,7 +173,9 @@ int mx_service_ask(const struct mx_service *self, struct mx_session *session) {
     case MX_HOOK_RCPT:
         return ask_rcpt(self, session);
     case MX_HOOK_MAIL:
-        return mx_relay_check_sender(self->server, session, &session->shared->refusal);
+        return ask_mail(self, session);
+    case MX_HOOK_MESSAGE:
+        return mx_identity_check_header(self->conf, session, &session->shared->refusal);
     case MX_HOOK_DATA:
     case MX_HOOK_POINT_COUNT:
         break;

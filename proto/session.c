@@ -49,7 +49,7 @@ enum mx_action mx_session_ask_hook(struct mx_session *self, enum mx_hook_point p
         return on_resume(self, 0, out);
     self->hook = (uint8_t)point;
     self->shared->refusal = (struct mx_refusal){0};
-    return mx_session_park(self, MX_ACTION_HOOK, on_resume, MX_STATE_COMMAND);
+    return mx_session_park(self, MX_ACTION_HOOK, on_resume, (enum mx_session_state)self->state);
 }
 
 static enum mx_action on_grown(struct mx_session *self, int result, struct mx_out *out) {
@@ -135,6 +135,7 @@ void mx_session_reset(struct mx_session *self) {
     self->is_abort_due = self->is_open;
     mx_envelope_reset(&self->envelope);
     self->is_failed = self->is_chunked = self->is_last_chunk = self->is_trace_due = false;
+    self->wants_from = false;
     self->message_error = 0;
     self->received_octets = self->stored_octets = 0;
     self->data_line_octets = 0;
@@ -227,7 +228,8 @@ static const struct verb_row {
     [MX_VERB_EXPN] = {mx_session_expn, {0}, {{0}}},
     [MX_VERB_HELP] = {mx_session_help, {0}, {{0}}},
     [MX_VERB_AUTH] = {mx_session_auth, {0}, {
-        WHEN(IS_AUTHENTICATED, "503 5.5.0 User has previously authenticated.  Further authentication is not required!")}},
+        WHEN(IS_AUTHENTICATED, "503 5.5.0 User has previously authenticated.  Further authentication is not required!"),
+        WHEN(IS_CHUNKED, "503 5.5.0 BDAT has begun, AUTH is not allowed")}},
 };
 /* clang-format on */
 

@@ -16,6 +16,7 @@
 #include "proto/counters.h"
 #include "proto/dot.h"
 #include "proto/envelope.h"
+#include "proto/from.h"
 #include "proto/ip.h"
 #include "proto/line.h"
 #include "proto/out.h"
@@ -61,11 +62,24 @@ enum mx_session_announce {
     MX_SESSION_ANNOUNCE_FOREIGN, /* clients that are not is_authorized */
 };
 
+/* Whose messages must say who they are from (a From or Sender field), as verifyIdentity wants. */
+enum mx_session_from {
+    MX_SESSION_FROM_NOBODY,
+    MX_SESSION_FROM_LOGGED_IN,
+    MX_SESSION_FROM_EVERYBODY,
+};
+
 enum mx_proto { MX_PROTO_SMTP, MX_PROTO_LMTP };
 
 /* Points of the handler chain; as bits in mx_session_conf.hooks. Others follow with their issues.
  */
-enum mx_hook_point { MX_HOOK_MAIL, MX_HOOK_RCPT, MX_HOOK_DATA, MX_HOOK_POINT_COUNT };
+enum mx_hook_point {
+    MX_HOOK_MAIL,
+    MX_HOOK_RCPT,
+    MX_HOOK_DATA,
+    MX_HOOK_MESSAGE,
+    MX_HOOK_POINT_COUNT
+};
 
 /* EHLO lines that disabledFeatures can hide, in EHLO order. CHUNKING, BINARYMIME and LIMITS are
  * also switched off by it. */
@@ -112,6 +126,7 @@ struct mx_session_conf {
     bool has_auth;           /* AUTH is a command */
     bool needs_tls_for_auth; /* auth.requireSSL */
     uint8_t announce;        /* enum mx_session_announce */
+    uint8_t wants_from;      /* enum mx_session_from; SMTP only */
     uint8_t mechanism_count; /* those that can be used, in the order of EHLO: */
     uint8_t mechanisms[MX_SASL_COUNT];
     uint32_t max_auth_failures;     /* 0 = none; below UINT16_MAX */
@@ -202,6 +217,7 @@ struct mx_session {
     bool is_authenticated : 1; /* public: login says who it is */
     bool is_in_auth : 1;       /* an AUTH exchange is under way: login->auth is in use */
     bool is_tls : 1;           /* public, set by the driver: the octets come encrypted */
+    bool wants_from : 1;       /* the header of the open message is being looked at */
     uint16_t auth_failures;    /* public: failed logins */
     struct mx_line line;
     struct mx_dot dot;
@@ -268,6 +284,10 @@ static inline bool mx_session_is_secret(const struct mx_session *self, struct mx
     return self->is_in_auth ||
            (in.len >= 4 && mx_span_equal_nocase((struct mx_span){in.ptr, 4}, MX_SPAN("AUTH")));
 }
+
+/* At MX_HOOK_MESSAGE, for who is logged in: what the message says who it is from. NULL: that is not
+ * wanted (conf->wants_from). */
+const struct mx_from *mx_session_from(const struct mx_session *self);
 
 /* Is AUTH shown to this client? Then a refusal to relay says 530. */
 bool mx_session_announces_auth(const struct mx_session *self);

@@ -1,7 +1,6 @@
 /* session_bdat.c - BDAT: chunks of a stated size, content without lines or dots. RFC 3030 2. */
 #include "proto/param.h"
 #include "proto/session_impl.h"
-#include "proto/trace_header.h"
 
 static enum mx_action chunk_end(struct mx_session *self, struct mx_out *out) {
     static const struct mx_span refusals[] = {
@@ -105,8 +104,8 @@ enum mx_action mx_session_bdat(struct mx_session *self, struct mx_span args, str
     else if (envelope->rcpt_count == 0)
         self->chunk_refusal = CHUNK_NO_RCPT;
     bool is_first = self->chunk_refusal == CHUNK_OK && !self->is_chunked;
-    if (is_first && !mx_session_has_trace_room(self) && !self->is_memory_refused)
-        return mx_session_grow(self, envelope->used + MX_TRACE_HEADER_MAX);
+    if (is_first && !mx_session_has_message_room(self) && !self->is_memory_refused)
+        return mx_session_grow(self, mx_session_message_need(self));
     self->chunk_left = self->chunk_octets;
     if (self->chunk_refusal == CHUNK_OK) {
         uint64_t max = self->conf->max_message_octets;
@@ -114,7 +113,7 @@ enum mx_action mx_session_bdat(struct mx_session *self, struct mx_span args, str
         if (max > 0 &&
             (self->chunk_octets > max || self->received_octets > max - self->chunk_octets))
             mx_session_fail(self, TOO_LARGE);
-        else if (is_first && !mx_session_has_trace_room(self))
+        else if (is_first && !mx_session_has_message_room(self))
             mx_session_fail(self, -ENOMEM);
     }
     if (is_first) {

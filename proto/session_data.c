@@ -15,6 +15,65 @@ void mx_session_fail(struct mx_session *self, int err) {
         self->shared->counters.data_line_limit++;
 }
 
+/* ---- what is kept of a message beside its content: the Received line, then struct mx_from ---- */
+
+_Static_assert(MX_TRACE_HEADER_MAX % _Alignof(struct mx_from) == 0, "it would not be aligned");
+
+static bool wants_from(const struct mx_session *self) {
+    switch ((enum mx_session_from)self->conf->wants_from) {
+    case MX_SESSION_FROM_NOBODY:
+        return false;
+    case MX_SESSION_FROM_LOGGED_IN:
+        return self->is_authenticated;
+    case MX_SESSION_FROM_EVERYBODY:
+        break;
+    }
+    return true;
+}
+
+/* Nobody logs in while a message is open. */
+static uint32_t scratch_len(const struct mx_session *self) {
+    uint32_t len = self->conf->needs_trace || wants_from(self) ? MX_TRACE_HEADER_MAX : 0;
+    if (wants_from(self))
+        len += (uint32_t)sizeof(struct mx_from) + (self->is_authenticated ? MX_FROM_TEXT_MAX : 0);
+    return len;
+}
+
+bool mx_session_has_message_room(const struct mx_session *self) {
+    return self->envelope.cap - self->envelope.used >= scratch_len(self);
+}
+
+uint32_t mx_session_message_need(const struct mx_session *self) {
+    return self->envelope.used + scratch_len(self);
+}
+
+static struct mx_from *from_of(const struct mx_session *self) {
+    const struct mx_envelope *envelope = &self->envelope;
+    return (struct mx_from *)(void *)(envelope->base + envelope->rcpts_end + MX_TRACE_HEADER_MAX);
+}
+
+const struct mx_from *mx_session_from(const struct mx_session *self) {
+    return self->wants_from ? from_of(self) : NULL;
+}
+
+static void begin_from(struct mx_session *self) {
+    self->wants_from = wants_from(self);
+    if (!self->wants_from)
+        return;
+    char *room = mx_envelope_scratch(&self->envelope, scratch_len(self));
+    assert(room != NULL);
+    *from_of(self) = (struct mx_from){.keeps_text = self->is_authenticated};
+}
+
+static void scan_from(struct mx_session *self) {
+    const struct mx_session_shared *shared = self->shared;
+    if (!self->wants_from || self->is_failed)
+        return;
+    struct mx_from *from = from_of(self);
+    for (uint32_t i = 0; i < shared->slice_count && !from->is_over; i++)
+        mx_from_scan(from, shared->slices[i]);
+}
+
 /* ---- the Received line ---- */
 
 static struct mx_span only_rcpt(const struct mx_session *self) {
@@ -44,14 +103,9 @@ static struct mx_span put_trace(struct mx_session *self) {
         .is_utf8 = self->envelope.is_smtputf8,
         .time_s = self->shared->now_s,
     };
-    char *text = mx_envelope_scratch(&self->envelope, MX_TRACE_HEADER_MAX);
-    assert(text != NULL); /* has_trace_room was asked when the message began */
+    char *text = mx_envelope_scratch(&self->envelope, scratch_len(self));
+    assert(text != NULL); /* has_message_room was asked when the message began */
     return (struct mx_span){text, mx_trace_header_put(&header, text)};
-}
-
-bool mx_session_has_trace_room(const struct mx_session *self) {
-    return !self->conf->needs_trace ||
-           self->envelope.cap - self->envelope.used >= MX_TRACE_HEADER_MAX;
 }
 
 /* ---- the final reply ---- */
@@ -66,6 +120,10 @@ static struct mx_span refusal_text(const struct mx_session *self, int err) {
         return MX_SPAN("450 4.3.0 Error: command failed");
     case FAULT_HARD:
         return MX_SPAN("500 5.3.0 Error: command failed");
+    case NO_FROM:
+        return MX_SPAN("503 5.5.4 Missing From header");
+    case POLICY:
+        return self->shared->refusal.text;
     case -ENOSPC:
     case -EDQUOT:
     case -ENOMEM:
@@ -170,6 +228,17 @@ static enum mx_action on_committed(struct mx_session *self, int result, struct m
     return put_results(self, out);
 }
 
+static enum mx_action on_message_hook(struct mx_session *self, int result, struct mx_out *out) {
+    if (result == 0)
+        return mx_session_park(self, MX_ACTION_COMMIT, on_committed,
+                               (enum mx_session_state)self->state);
+    assert(self->conf->proto != MX_PROTO_LMTP && self->shared->refusal.text.len > 0);
+    bool is_end = self->shared->refusal.is_disconnect;
+    mx_session_fail(self, POLICY);
+    enum mx_action action = put_results(self, out);
+    return is_end ? mx_session_end(self) : action;
+}
+
 enum mx_action mx_session_finish(struct mx_session *self, struct mx_out *out) {
     if (self->conf->faults != NULL) {
         bool is_handled;
@@ -181,10 +250,11 @@ enum mx_action mx_session_finish(struct mx_session *self, struct mx_out *out) {
             return MX_ACTION_NONE;
         mx_session_fault_message(self, MX_FAULT_DOT);
     }
+    if (self->wants_from && !from_of(self)->has_from && !from_of(self)->has_sender)
+        mx_session_fail(self, NO_FROM);
     if (self->is_failed)
         return put_results(self, out);
-    return mx_session_park(self, MX_ACTION_COMMIT, on_committed,
-                           (enum mx_session_state)self->state);
+    return mx_session_ask_hook(self, MX_HOOK_MESSAGE, on_message_hook, out);
 }
 
 /* ---- content to the sink ---- */
@@ -200,6 +270,7 @@ static enum mx_action on_stored(struct mx_session *self, int result, struct mx_o
 
 enum mx_action mx_session_store(struct mx_session *self, struct mx_out *out) {
     struct mx_session_shared *shared = self->shared;
+    scan_from(self);
     if (self->is_failed || shared->slice_count == 0)
         return content_done(self, out);
     for (uint32_t i = 0; i < shared->slice_count; i++)
@@ -319,6 +390,7 @@ void mx_session_begin_message(struct mx_session *self) {
     self->is_open = true;
     self->is_trace_due = self->conf->needs_trace;
     self->stored_octets = 0;
+    begin_from(self);
 }
 
 static enum mx_action on_data_opened(struct mx_session *self, int result, struct mx_out *out) {
@@ -339,10 +411,10 @@ static enum mx_action on_data_hook(struct mx_session *self, int result, struct m
 
 enum mx_action mx_session_data(struct mx_session *self, struct mx_span args, struct mx_out *out) {
     (void)args;
-    if (!mx_session_has_trace_room(self)) {
+    if (!mx_session_has_message_room(self)) {
         if (self->is_memory_refused)
             return mx_session_say(self, out, open_refusal(-ENOMEM));
-        return mx_session_grow(self, self->envelope.used + MX_TRACE_HEADER_MAX);
+        return mx_session_grow(self, mx_session_message_need(self));
     }
     return mx_session_ask_hook(self, MX_HOOK_DATA, on_data_hook, out);
 }

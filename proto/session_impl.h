@@ -13,7 +13,9 @@ enum message_error {
     TOO_LARGE = -6001,
     LINE_TOO_LONG = -6002,
     FAULT_SOFT = -6003,
-    FAULT_HARD = -6004
+    FAULT_HARD = -6004,
+    NO_FROM = -6005,
+    POLICY = -6006, /* shared->refusal says why */
 };
 
 /* A verb's handler gets the text behind the verb and one space. */
@@ -71,8 +73,10 @@ enum mx_action mx_session_end(struct mx_session *self);
 
 /* ---- a message (session_data.c) ---- */
 
-/* Is there room in the block for the Received line, when one is wanted? */
-bool mx_session_has_trace_room(const struct mx_session *self);
+/* A message may begin: is there room in the block for the Received line and what is kept of the
+ * header, when they are wanted? need: size of the whole block that has it. */
+bool mx_session_has_message_room(const struct mx_session *self);
+uint32_t mx_session_message_need(const struct mx_session *self);
 
 /* OPEN succeeded: content may come. */
 void mx_session_begin_message(struct mx_session *self);

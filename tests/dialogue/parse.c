@@ -340,5 +340,5 @@ void mx_dialogue_free(struct mx_dialogue *dialogue) {
 
 const char *mx_dialogue_base(bool is_lmtp) {
     return is_lmtp ? BASE_HEAD "lmtpservers:\n" BASE_SERVER
-                   : BASE_HEAD "smtpservers:\n" BASE_SERVER;
+                   : BASE_HEAD "smtpservers:\n" BASE_SERVER "    verifyIdentity: disabled\n";
 }

@@ -22,9 +22,8 @@ SUMMARY = re.compile(r"james2yaml: .*")
 VARIABLES = {"ADDRESS": "127.0.0.1", "SIZE": "10", "JAMES_TIME_OUT": "5"}
 # What `mxring check` may say about a converted file: features that come later.
 LATER = (
-    r"'(auth|tls)' is not available in this version",
+    r"'tls' is not available in this version",
     r"hook '\w+' is not available in this version",
-    r"verifyIdentity other than disabled is not available in this version",
 )
 
 

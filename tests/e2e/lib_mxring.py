@@ -253,7 +253,10 @@ def _folder(kept=[]):
 
 
 def config(engine="", smtp="", lmtp=None, more=""):
-    """A gateway that keeps nothing: two workers, example.com, one SMTP and maybe one LMTP server."""
+    """A gateway that keeps nothing: two workers, example.com, one SMTP and maybe one LMTP server.
+    Everybody may send as anybody, unless the test says verifyIdentity."""
+    if "verifyIdentity" not in smtp:
+        smtp = f"verifyIdentity: disabled, {smtp}"
     text = f"""\
 engine: {{workers: 2, {engine}}}
 domains: [example.com]

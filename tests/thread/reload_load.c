@@ -24,6 +24,7 @@ static void write_conf(unsigned number) {
             "  - bind: ['127.0.0.1:%u'%s]\n"
             "    connectionLimit: %u\n"
             "    connectionLimitPerIP: 64\n"
+            "    verifyIdentity: disabled\n"
             "    handlerchain: []\n",
             number, ntohs(server_addr.sin_port), number % 2 ? ", '127.0.0.1:0'" : "", 64 + number);
     must(fclose(file) == 0 && rename(fresh, path) == 0, "rename");

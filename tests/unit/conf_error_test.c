@@ -202,8 +202,6 @@ Test(conf_error, servers) {
         {"two hooks in one",
          "smtpservers:\n  - handlerchain:\n      - {ValidRcptHandler: {}, Foo: {}}\n",                       3, 9,
          "a hook is a name or a map of one name and its options"                                                                                             },
-        {"identity",              S "verifyIdentity: relaxed\n",                                             3, 21,
-         "verifyIdentity other than disabled is not available in this version"                                                                               },
         {"identity, word",        S "verifyIdentity: loose\n",                                               3, 21,
          "verifyIdentity must be one of strict, relaxed, disabled, not 'loose'"                                                                              },
     };

@@ -72,7 +72,8 @@ static void expect_default_server(const struct mx_conf_server *s, const char *na
     cr_expect(s->graceful_shutdown);
     cr_expect_eq(s->hidden_features, 0U);
     cr_expect_eq(s->authorized_addresses.count, 0U);
-    cr_expect_eq(s->verify_identity, MX_VERIFY_IDENTITY_DISABLED);
+    cr_expect_eq(s->verify_identity,
+                 s->is_lmtp ? MX_VERIFY_IDENTITY_DISABLED : MX_VERIFY_IDENTITY_STRICT);
     cr_expect_eq(s->core_handlers, MX_CORE_HANDLERS_CORE);
     cr_expect_gt(strlen(s->hello_name), 0U);
 }
