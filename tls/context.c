@@ -98,7 +98,8 @@ static int set_ciphers(WOLFSSL_CTX *ctx, const struct mx_tls_params *params,
     for (uint32_t i = 0; i < params->cipher_count && i < SUITES; i++) {
         const struct suite *suite = find_suite(mx_span_of(params->ciphers[i]));
         if (suite == NULL)
-            return refuse(problem, MX_TLS_CULPRIT_CIPHERS, "%s is not offered", params->ciphers[i]);
+            return refuse(problem, MX_TLS_CULPRIT_CIPHERS, "a cipher suite that is not offered",
+                          params->ciphers[i]);
         append(list, suite->library);
     }
     if (wolfSSL_CTX_set_cipher_list(ctx, list) != WOLFSSL_SUCCESS)

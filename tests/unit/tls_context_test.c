@@ -43,7 +43,8 @@ Test(tls_context, problems_have_a_place) {
     expect_problem("wrong secret", MX_TLS_CULPRIT_KEY, 0, "secret is a wrong one");
     setting.params.ciphers = odd;
     setting.params.cipher_count = 1;
-    expect_problem("odd cipher", MX_TLS_CULPRIT_CIPHERS, 0, "TLS_RSA_WITH_AES_128_CBC_SHA");
+    expect_problem("odd cipher", MX_TLS_CULPRIT_CIPHERS, 0,
+                   "a cipher suite that is not offered (TLS_RSA_WITH_AES_128_CBC_SHA)");
     setting.params.client_auth = MX_TLS_CLIENT_REQUIRED;
     setting.params.trust = MX_SPAN("x");
     expect_problem("no trust", MX_TLS_CULPRIT_TRUST, 0, "no certificates");
