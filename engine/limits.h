@@ -11,6 +11,8 @@ enum {
 
     /* connections of the process, whatever maxConnections and RLIMIT_NOFILE say */
     MX_CONNECTIONS_MAX = 1000000,
+    /* ... and with the slots that are kept beyond them: IORING_MAX_FIXED_FILES of the kernel */
+    MX_SLOTS_MAX = 1 << 20,
     /* descriptors kept for the process itself beside rings and listening sockets */
     MX_DESCRIPTORS_OWN = 64,
 

@@ -3,6 +3,7 @@
 #include "engine/confine.h"
 #include "engine/dns/dns.h"
 #include "engine/limits.h"
+#include "engine/slots.h"
 #include "engine/sockets.h"
 #include "engine/thread.h"
 
@@ -52,19 +53,19 @@ static uint64_t count_own_descriptors(const struct mx_conf *conf) {
            MX_DESCRIPTORS_OWN;
 }
 
-static void log_limit(struct mx_server *self, uint64_t wanted, uint64_t effective) {
+static void log_limit(struct mx_server *self, const struct mx_slots *slots) {
     struct mx_log_line line;
     mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "limit");
     mx_log_str(&line, "row", "engine.maxConnections");
-    mx_log_u64(&line, "wanted", wanted);
-    mx_log_u64(&line, "effective", effective);
-    mx_log_str(&line, "reason", "RLIMIT_NOFILE");
+    mx_log_u64(&line, "wanted", self->conf->engine.max_connections);
+    mx_log_u64(&line, "effective", slots->connections);
+    mx_log_str(&line, "reason", slots->bound);
     mx_log_end(&line);
 }
 
 /* What one multishot accept of each listener may bring at once. */
 static uint64_t count_backlog(const struct mx_conf *conf) {
-    uint64_t count = MX_CONN_RESERVE;
+    uint64_t count = 0;
     for (uint32_t i = 0; i < conf->server_count; i++) {
         const struct mx_conf_server *server = &conf->servers[i];
         count += server->enabled ? (uint64_t)server->bind_count * server->connection_backlog : 0;
@@ -72,30 +73,25 @@ static uint64_t count_backlog(const struct mx_conf *conf) {
     return count;
 }
 
-/* The connections that maxConnections and RLIMIT_NOFILE allow; a table of direct descriptors may
- * not be larger than the latter either. 0 or -EMFILE. */
+/* The connections that maxConnections, RLIMIT_NOFILE and the ring allow; a table of direct
+ * descriptors may not be larger than RLIMIT_NOFILE either. 0 or -EMFILE. */
 static int set_limits(struct mx_server *self) {
     struct rlimit limit = {0};
-    uint64_t wanted = self->conf->engine.max_connections;
-    uint64_t own = count_own_descriptors(self->conf) + MX_CONN_RESERVE;
-    uint64_t reserve = count_backlog(self->conf);
-    if (wanted == 0 || wanted > MX_CONNECTIONS_MAX)
-        wanted = MX_CONNECTIONS_MAX;
+    struct mx_slots slots;
+    uint64_t own = count_own_descriptors(self->conf);
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
         return -errno;
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
         mx_log_event(&self->log, MX_SEVERITY_WARN, "nofile", "reason", strerrordesc_np(errno));
-    if (limit.rlim_cur <= own)
-        return -EMFILE;
-    uint64_t room = limit.rlim_cur - own;
-    if (reserve > room / 4)
-        reserve = room / 4; /* few descriptors: rather for those who are served */
-    room -= reserve;
-    self->fleet.conn_reserve = (uint32_t)reserve + MX_CONN_RESERVE;
-    if (wanted > room && self->conf->engine.max_connections != 0)
-        log_limit(self, wanted, room);
-    self->fleet.max_connections = (uint32_t)(wanted < room ? wanted : room);
+    int err = mx_slots_share(self->conf->engine.max_connections, count_backlog(self->conf),
+                             limit.rlim_cur > own ? limit.rlim_cur - own : 0, &slots);
+    if (err < 0)
+        return err;
+    if (slots.bound != NULL)
+        log_limit(self, &slots);
+    self->fleet.conn_reserve = slots.reserve;
+    self->fleet.max_connections = slots.connections;
     return 0;
 }
 
