@@ -21,8 +21,8 @@ struct mx_aliases;
 
 /* Read and check a file; what is wrong with its lines is added to the report under the name `path`,
  * also that an alias is in none of conf's domains. 0; MX_ECONFIG: there are errors in it; -errno:
- * it cannot be read (-EINVAL: no regular file, -EFBIG: larger than 2 GiB, -ESTALE: it grew while it
- * was read). Free with mx_aliases_free. */
+ * it cannot be read (-EINVAL: no regular file, -EFBIG: larger than 2 GiB, or more than 2^30 lines;
+ * -ESTALE: it grew while it was read). Free with mx_aliases_free. */
 MX_MUST_CHECK int mx_aliases_load(const char *path, const struct mx_conf *conf,
                                   struct mx_conf_report *report, struct mx_aliases **aliases);
 

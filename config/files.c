@@ -30,7 +30,7 @@ static const char *reason(int err) {
     case -EINVAL:
         return "not a regular file";
     case -EFBIG:
-        return "larger than 2 GiB";
+        return "larger than 2 GiB, or more than 2^30 lines";
     case -ESTALE:
         return "it grew while it was read";
     default:

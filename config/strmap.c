@@ -13,8 +13,9 @@ struct mx_strmap_slot {
 };
 
 int mx_strmap_new(struct mx_strmap *self, uint32_t rows) {
-    assert(rows <= ROWS_MAX);
     *self = (struct mx_strmap){0};
+    if (rows > ROWS_MAX)
+        return -EFBIG;
     if (getrandom(&self->seed, sizeof self->seed, 0) != sizeof self->seed)
         return -errno;
     uint64_t count = 64;

@@ -23,8 +23,8 @@ struct mx_strmap_walk {
     uint32_t slot, tag;
 };
 
-/* Room for `rows` rows, at most 2^30. Free with mx_strmap_free. -ENOMEM, or -errno when there are
- * no random numbers. */
+/* Room for `rows` rows. Free with mx_strmap_free. -EFBIG: more than 2^30; -ENOMEM, or -errno when
+ * there are no random numbers. */
 MX_MUST_CHECK int mx_strmap_new(struct mx_strmap *self, uint32_t rows);
 void mx_strmap_free(struct mx_strmap *self);
 

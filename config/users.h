@@ -1,6 +1,6 @@
 /* users.h - the users file: who may log in, and which local users there are.
  *
- *     # comment
+ *     # comment; so no name begins with '#'
  *     user@domain:HASH       (see password.h for what a HASH may be)
  *
  * Read once into memory, immutable, asked by any number of threads at the same time. Names are
@@ -16,7 +16,8 @@ struct mx_users;
 
 /* Read and check a file; what is wrong with its lines is added to the report under the name `path`.
  * 0; MX_ECONFIG: there are errors in it; -errno: it cannot be read (-EINVAL: no regular file,
- * -EFBIG: larger than 2 GiB, -ESTALE: it grew while it was read). Free with mx_users_free. */
+ * -EFBIG: larger than 2 GiB, or more than 2^30 lines; -ESTALE: it grew while it was read). Free
+ * with mx_users_free. */
 MX_MUST_CHECK int mx_users_load(const char *path, struct mx_conf_report *report,
                                 struct mx_users **users);
 

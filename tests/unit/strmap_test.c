@@ -3,6 +3,7 @@
 #include "config/strmap.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -56,6 +57,15 @@ Test(strmap, empty) {
     cr_assert_eq(err, 0);
     cr_expect_not(has(&map, 1, &steps));
     mx_strmap_free(&map);
+    mx_strmap_free(&map);
+}
+
+Test(strmap, more_rows_than_a_map_can_have) {
+    struct mx_strmap map;
+    int err = mx_strmap_new(&map, (1U << 30) + 1);
+    cr_expect_eq(err, -EFBIG);
+    err = mx_strmap_new(&map, UINT32_MAX);
+    cr_expect_eq(err, -EFBIG);
     mx_strmap_free(&map);
 }
 
