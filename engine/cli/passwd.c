@@ -182,6 +182,8 @@ int mx_cli_passwd(int argc, char **argv) {
     char password[MX_PASSWORD_MAX + 1], why[128];
     if (!is_user(user))
         return complain("the user must be an address, user@domain");
+    if (user[0] == '#')
+        return complain("a user's name cannot begin with #: in the users file it is a comment");
     if (!mx_cli_read_password(password, sizeof password, why, sizeof why))
         return complain(why);
     int code = print_line(method, user, password);

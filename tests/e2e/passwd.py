@@ -56,6 +56,7 @@ def refusals():
     rows = [
         ([], b"usage: "), (["a", "b"], b"usage: "), (["--hash", "md4", "bob@example.com"], b"no such"),
         (["bob"], b"must be an address"), (["<>"], b"must be an address"),
+        (["#bob@example.com"], b"cannot begin with #"),
         (["bob@[1.2.3.4]"], b"must be an address"), (["a b@example.com"], b"must be an address"),
     ]
     for arguments, text in rows:
