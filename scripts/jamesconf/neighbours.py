@@ -149,25 +149,35 @@ def _failure_delay(scope, node):
     if ms is None:
         return
     value = values.duration_text(ms) if isinstance(ms, int) else ms
-    for server in scope.out.get("smtpservers", []):
+    with_auth = [server for server in scope.out.get("smtpservers", []) if "auth" in server]
+    for server in with_auth:
         server["auth"]["failureDelay"] = value
-    scope.note(node, "is auth.failureDelay of every SMTP server", "users")
+    scope.note(node, "is auth.failureDelay of every SMTP server" if with_auth else
+               "no SMTP server has AUTH: nobody's login can fail", "users")
 
 
 # --- recipientrewritetable.xml ---------------------------------------------------------------
 
 TABLE_KNOWN = ("recursiveMapping", "mappingLimit", "mapping", "sqlFile")
-ADDRESS = re.compile(r"[^\s@:;,#<>\"]+@[^\s@:;,#<>\"]+\Z")
+ADDRESS_MAX = 320  # characters of an address; mxring's file takes more
 
 
-def _address(text, default):
-    """A whole address; a bare name belongs to the default domain. None: not expressible."""
+def _address(text, default, what):
+    """A whole address; a bare name belongs to the default domain."""
     if "@" not in text and default:
         text = f"{text}@{default}"
-    if not ADDRESS.match(text) or not values.printable(text, 320):
-        return None
-    values.host(text.rpartition("@")[2])
-    return text
+    try:
+        return values.mailbox(values.printable(text, ADDRESS_MAX))
+    except ValueError:
+        raise ValueError(f"the {what} {quote(text)}") from None
+
+
+def _domain_name(text):
+    """@domain, from what stands behind the @."""
+    try:
+        return f"@{values.host(text)}"
+    except ValueError:
+        raise ValueError(f"the domain {quote(text)}") from None
 
 
 def _targets(text, default):
@@ -181,17 +191,14 @@ def _targets(text, default):
             item = item.removeprefix(prefix)
         if item.startswith(("regex:", "error:", "domain:")):
             raise ValueError(f"{item.partition(':')[0]} mappings")
-        address = _address(item, default)
-        if address is None:
-            raise ValueError(f"the target {quote(item)}")
-        found.append(address)
+        found.append(_address(item, default, "target"))
     if not found:
         raise ValueError("a mapping without a target")
     return found
 
 
 def _mapping(text, default):
-    """The line of mxring's file for one mapping."""
+    """The source of one mapping and its targets."""
     source, equals, target = text.partition("=")
     source, target = source.strip(), target.strip()
     if not equals or not source:
@@ -201,15 +208,36 @@ def _mapping(text, default):
         match = re.fullmatch(r"(?:domain:)?@?([A-Za-z0-9.-]+)", target)
         if not match or "@" in source[2:] or not target.startswith(("domain:", "@")):
             raise ValueError("a target for everybody in a domain, other than another domain")
-        return f"@{values.host(domain)}: @{values.host(match[1])}"
-    address = _address(source, default)
-    if address is None:
-        raise ValueError(f"the source {quote(source)}")
-    return f"{address}: {', '.join(_targets(target, default))}"
+        return _domain_name(domain), [_domain_name(match[1])]
+    if source.startswith("#"):
+        raise ValueError("a source that begins with #, as comments do")
+    return _address(source, default, "source"), _targets(target, default)
+
+
+class _Aliases:
+    """mxring's file has one line for a source; letters are compared without regard to their case."""
+
+    def __init__(self, scope):
+        self.scope = scope
+        self.rows = {}  # source in lower case: (its node, itself, {target in lower case: target})
+
+    def add(self, node, source, targets):
+        first, _, row = self.rows.setdefault(source.lower(), (node, source, {}))
+        new = {target.lower(): target for target in targets if target.lower() not in row}
+        if source.startswith("@") and row and new:
+            raise ValueError(f"a second domain that {source} stands for, beside that of line "
+                             f"{first.line}")
+        if first is not node:
+            what = "its targets join those of" if new else "nothing that is not in"
+            self.scope.note(node, f"{source}: {what} line {first.line}", "aliases")
+        row.update(new)
+
+    def lines(self):
+        return [f"{source}: {', '.join(row.values())}" for _, source, row in self.rows.values()]
 
 
 def _mappings(scope, nodes):
-    lines = []
+    aliases = _Aliases(scope)
     default = scope.out.get("defaultDomain")
     for node in nodes:
         text = scope.parse(node, str, "aliases")
@@ -218,10 +246,10 @@ def _mappings(scope, nodes):
         try:
             if values.has_variable(text):
                 raise ValueError("a variable")
-            lines.append(_mapping(text, default))
+            aliases.add(node, *_mapping(text, default))
         except ValueError as error:
             scope.warn(node, f"mxring's aliases cannot say this ({error}); left out", "aliases")
-    return lines
+    return aliases.lines()
 
 
 def _alias_limit(scope, parts):
@@ -263,7 +291,7 @@ def _table(scope, root):
     head = f"# Converted by james2yaml.py from {quote(os.path.basename(root.file))}.\n"
     scope.conversion.files.append((path, (head + "\n".join(lines) + "\n").encode(), 0o644))
     scope.out["aliases"] = ALIASES_FILE  # relative to the YAML
-    scope.note(root, f"{len(lines)} mappings are written to the file {ALIASES_FILE}", "aliases")
+    scope.note(root, f"{len(lines)} aliases are written to the file {ALIASES_FILE}", "aliases")
 
 
 # --- all of them -----------------------------------------------------------------------------

@@ -1,4 +1,5 @@
 """James's scalars. Each function returns what the YAML says, or raises ValueError with a text."""
+import ipaddress
 import re
 
 INT_MAX = 2**31 - 1
@@ -6,6 +7,10 @@ SIZE_MAX = 1 << 40          # octets; the largest maxMessageSize of mxring
 REFERENCE = re.compile(r"\$\{([^}]*)\}")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 ENV_NAME_MAX = 127          # octets of a variable's name
+
+# The local part of an address that mxring takes as it stands: a dot-atom of ASCII.
+ATOM = r"[!#-'*+\-/0-9=?A-Z^-`a-z{-~]+"
+LOCAL_PART = re.compile(rf"{ATOM}(\.{ATOM})*\Z")
 
 TRUE = {"true", "yes", "on", "y", "t"}
 FALSE = {"false", "no", "off", "n", "f"}
@@ -95,6 +100,25 @@ def host(text):
         re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", label) for label in labels)
     if not fine:
         raise ValueError("must be a host name (letters, digits, hyphens and dots), not {value}")
+    return text
+
+
+def _mail_domain(text):
+    """The domain of an address: its last label begins with a letter, or it is an IPv4 address."""
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        if text.rpartition(".")[2][:1].isdigit():
+            raise ValueError("has no domain that mail can go to") from None
+        return host(text)
+
+
+def mailbox(text):
+    """An address, local@domain, as mxring takes it in MAIL, in RCPT and in its files."""
+    local, at, domain = text.rpartition("@")
+    if not at or not LOCAL_PART.match(local):
+        raise ValueError("must be an address, user@domain, not {value}")
+    _mail_domain(domain)
     return text
 
 

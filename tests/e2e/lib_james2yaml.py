@@ -16,6 +16,7 @@ from jamesconf import cli  # noqa: E402 - the path comes first
 
 PROGRAM = f"{SOURCE}/scripts/james2yaml.py"
 SAMPLES = f"{SOURCE}/../shared/spec/samples"
+CURRENT = "--james-version=current"
 LINE = re.compile(r"(.*?):(\d+): (.*?): (note|warning|error): (.*)")
 SUMMARY = re.compile(r"james2yaml: .*")
 # Of the tests' files.
