@@ -158,10 +158,10 @@ def _mechanisms(scope, node):
     return kept
 
 
-def _warn_of_clear_text(scope, node, out, socket_tls, has_auth):
+def _warn_of_clear_text(scope, node, out, socket_tls):
     """Unsafe, and kept: passwords that may cross the network in clear."""
     passwords = out["plainAuthEnabled"] is not False and out["saslMechanisms"]
-    if not has_auth or not passwords or socket_tls:
+    if not passwords or socket_tls:
         return
     if out["announce"] != "never" and out["requireSSL"] is not True:
         scope.warn(node, "unsafe: AUTH is announced without TLS and passwords cross the network in "
@@ -174,12 +174,40 @@ def _warn_of_clear_text(scope, node, out, socket_tls, has_auth):
                          "James; requireSSL: true ends that", "auth")
 
 
-def auth(scope, server, found, has_auth, is_no_auth):
+def _no_auth(scope, parts, required):
+    """The set without AUTH: what James reads and does not use is checked, noted and left out."""
+    why = "has no effect with NoAuthCmdHandlerLoader, in James and here; left out"
+    if required is not None:
+        scope.note(required, why, "auth")
+    for name, nodes in parts.items():
+        if name == "saslMechanisms":
+            value = _mechanisms(scope, nodes[0])
+        elif name == "announce":
+            value = scope.parse(nodes[0], lambda text: values.word(text, ANNOUNCE), "auth")
+        else:
+            value = scope.parse(nodes[0], values.boolean, "auth")
+        if name == "required" and value is True:
+            scope.warn(nodes[0], why, "auth")
+        elif value is not None:
+            scope.note(nodes[0], why, "auth")
+
+
+def _unserved(scope, parts):
+    for name in ("oidc", "gssapi"):
+        if name in parts:
+            scope.ignore(parts.pop(name)[0], f"mxring has no {name} log-in; left out", WARNING)
+
+
+def auth(scope, found, has_auth):
     node = _one(found, "auth")
     out = Map(AUTH_KEYS)
     parts = {}
     if node is not None:
         parts = scope.known_children(node.use(), AUTH_KNOWN)
+        _unserved(scope, parts)
+    if not has_auth:
+        _no_auth(scope, parts, _one(found, "authRequired"))
+        return
     _announce(scope, out, _one(parts, "announce"), _one(found, "authRequired"))
     for key, default in (("required", False), ("requireSSL", False), ("plainAuthEnabled", True)):
         part = _one(parts, key)
@@ -191,21 +219,12 @@ def auth(scope, server, found, has_auth, is_no_auth):
     if node is None:
         scope.out.say("auth", "auth is not set: James's defaults.")
     out["saslMechanisms"] = _mechanisms(scope, _one(parts, "saslMechanisms"))
-    for name in ("oidc", "gssapi"):
-        if name in parts:
-            scope.ignore(parts[name][0], f"mxring has no {name} log-in; left out", WARNING)
     scope.out["auth"] = out
     tls = _one(found, "tls")
     socket_tls = tls is not None and tls.attributes.get("socketTLS", "").strip().lower() in \
         values.TRUE
     if node is not None:
-        _warn_of_clear_text(scope, node, out, socket_tls, has_auth)
-        if is_no_auth and out["required"] is True:
-            scope.warn(_one(parts, "required"), "has no effect with NoAuthCmdHandlerLoader, in "
-                                                "James and here", "auth")
-    if not has_auth:
-        scope.out.say("auth", "coreHandlers: noAuth has no AUTH command; nothing here has an "
-                              "effect.")
+        _warn_of_clear_text(scope, node, out, socket_tls)
 
 
 # --- identity --------------------------------------------------------------------------------
@@ -248,7 +267,7 @@ def convert(scope, server, found, hooks):
     has_auth = scope.out.get("coreHandlers") == "core" or "AuthCmdHandler" in hooks
     has_hook = "ConfigurationAuthHook" in hooks  # then the users are not asked
     addresses(scope, server, _one(found, "authorizedAddresses"), found)
-    auth(scope, server, found, has_auth, scope.out.get("coreHandlers") == "noAuth")
+    auth(scope, found, has_auth)
     node = _one(found, "verifyIdentity")
     identity(scope, node)
     _warn_of_guess(scope, server, node)
@@ -259,7 +278,7 @@ def convert(scope, server, found, hooks):
             conversion.wants_users.append((server, "AUTH"))
         elif scope.out.get("verifyIdentity") != "disabled":
             conversion.wants_users.append((server, "verifyIdentity"))
-        if scope.out["auth"]["required"] is True and has_auth and not has_hook:
+        if has_auth and scope.out["auth"]["required"] is True and not has_hook:
             conversion.needs_users.append((server, "auth.required"))
 
 

@@ -2,7 +2,7 @@
 
 The numbers are those of docs/MIGRATION.md.
 """
-from lib_james2yaml import accepted, convert, handlers, lmtp, smtp
+from lib_james2yaml import Folder, accepted, convert, handlers, inside, lmtp, smtp
 from lib_mxring import equal, run
 
 CURRENT = "--james-version=current"
@@ -133,15 +133,37 @@ def test_06_handlers_run_before_the_core():
 
 def test_06_the_set_without_auth():
     attribute = f' coreHandlersPackage="{CHAIN}NoAuthCmdHandlerLoader"'
-    result = convert(smtp("<auth><required>true</required></auth>",
+    result = convert(smtp("<auth><required>true</required>\n<announce>always</announce></auth>\n"
+                          "<authRequired>true</authRequired>",
                           chain=handlers(attributes=attribute)), CURRENT)
     equal((result.status, result.server()["coreHandlers"]), (2, "noAuth"))
+    assert "auth" not in result.server(), "nothing in it would have an effect"
     assert result.says("auth.required", "no effect", level="warning"), result.errors
+    assert result.says("4: auth.announce", "left out", level="note"), result.errors
+    assert result.says("5: authRequired", "left out", level="note"), result.errors
+    assert not result.says("works all the same"), result.errors
+    accepted(result.text)
+    for inner in ("<auth><announce>sometimes</announce></auth>",
+                  "<auth><requireSSL>x</requireSSL></auth>"):
+        result = convert(smtp(inner, chain=handlers(attributes=attribute)), CURRENT)
+        equal(result.status, 1, "James reads it all the same")
     auth = handler("org.apache.james.protocols.smtp.core.esmtp.AuthCmdHandler")
     result = convert(smtp(chain=handlers(auth, attributes=attribute)), CURRENT)
     equal(result.server()["handlerchain"], ["AuthCmdHandler"])
+    assert "auth" in result.server(), "the handler brings it back"
     result = convert(smtp(chain=handlers(auth)), CURRENT)
     equal(result.server()["handlerchain"], [], "it is in the core set already")
+
+
+def test_06_nobody_logs_in():
+    with Folder() as folder:
+        attribute = f' coreHandlersPackage="{CHAIN}NoAuthCmdHandlerLoader"'
+        result = inside(
+            folder.write("s.xml", smtp(chain=handlers(attributes=attribute))),
+            folder.write("u.xml", "<usersrepository>\n<verifyFailureDelay>2s</verifyFailureDelay>"
+                                  "</usersrepository>"), CURRENT)
+        assert result.says("2: verifyFailureDelay", "no SMTP server has AUTH"), result.errors
+        assert "auth" not in result.server(), result.text
 
 
 def test_07_strict_wants_a_from_header():
