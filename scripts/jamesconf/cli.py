@@ -76,10 +76,12 @@ def run(arguments):
         mode = output.SECRET if conversion.has_secrets else output.PUBLIC
         files.append((os.path.abspath(arguments.output), text.encode(), mode))
         try:
-            output.write(files, arguments.force)
+            remarks = output.write(files, arguments.force)
         except output.OutputError as error:
-            print(f"james2yaml: {clean(str(error))}; nothing is written", file=sys.stderr)
+            print(f"james2yaml: {clean(str(error))}", file=sys.stderr)
             return REFUSED
+        for path, remark in remarks:
+            print(conversion.report.add_at(WARNING, path, 1, "file", remark), file=sys.stderr)
     else:
         sys.stdout.buffer.write(text.encode())
         sys.stdout.flush()
