@@ -213,6 +213,7 @@ static void check_server(struct mx_loader *self, const struct mx_conf_server *se
     check_limits(self, server, origin, section);
     check_proxy(self, server, origin, section);
     check_hooks(self, server, origin, section);
+    mx_check_safety(self, server, origin);
     if (!server->is_lmtp)
         mx_check_auth(self, server, origin);
 }

@@ -63,3 +63,5 @@ const struct mx_yaml_node *mx_check_place(const struct mx_origin *origin, enum m
 void mx_check_warn(struct mx_loader *self, const struct mx_yaml_node *node, const char *text);
 void mx_check_auth(struct mx_loader *self, const struct mx_conf_server *server,
                    const struct mx_origin *origin);
+void mx_check_safety(struct mx_loader *self, const struct mx_conf_server *server,
+                     const struct mx_origin *origin);

@@ -54,6 +54,50 @@ Test(conf_check, limits_that_have_no_effect) {
     expect_problems("engine: {maxConnections: 0}\n" S "connectionLimit: 20\n", false, "");
 }
 
+Test(conf_check, private_networks_on_a_public_listener) {
+    static const char why[] =
+        " is private, and this server can be reached from elsewhere: behind a gateway, balancer or "
+        "container network that hides where clients come from, everybody may relay (proxyRequired "
+        "keeps their addresses)\n";
+    static const struct {
+        const char *rest, *where, *network; /* where: NULL: no warning */
+    } rows[] = {
+        {"authorizedAddresses: 10.1.0.0/16",                                                        "f:4:26", "10.1.0.0/16"   },
+        {"authorizedAddresses: [192.0.2.0/24, 192.168.0.0/16]",                                     "f:4:41", "192.168.0.0/16"},
+        {"authorizedAddresses: 172.31.0.1\n    bind: ['127.0.0.1:25', '[::]:25']",                  "f:4:26",
+         "172.31.0.1/32"                                                                                                      },
+        {"authorizedAddresses: 100.64.0.0/10\n    bind: 192.0.2.1:25",                              "f:4:26", "100.64.0.0/10" },
+        {"authorizedAddresses: fd00::/8\n    bind: '[2001:db8::1]:25'",                             "f:4:26", "fd00::/8"      },
+        {"authorizedAddresses: 169.254.1.0/24",                                                     "f:4:26", "169.254.1.0/24"},
+        {"authorizedAddresses: [127.0.0.0/8, '::1', 192.0.2.0/24, 172.32.0.0/16]",                  NULL,     NULL            },
+        {"authorizedAddresses: 10.0.0.0/8\n    bind: 10.0.0.1:25",                                  NULL,     NULL            },
+        {"authorizedAddresses: 10.0.0.0/8\n    bind: ['127.0.0.1:25', '[::1]:25', '[fe80::1]:25']",
+         NULL,                                                                                                NULL            },
+        {"authorizedAddresses: 10.0.0.0/8\n    proxyRequired: true\n    proxyFrom: 10.0.0.7",       NULL,
+         NULL                                                                                                                 },
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        char text[512], wanted[512] = "";
+        snprintf(text, sizeof text, "spool: {durability: none}\n" S "%s\n", rows[i].rest);
+        if (rows[i].where)
+            snprintf(wanted, sizeof wanted, "%s: warning: authorizedAddresses: %s%s", rows[i].where,
+                     rows[i].network, why);
+        expect_problems(text, true, wanted);
+        expect_problems(text, false, "");
+    }
+}
+
+Test(conf_check, hidden_features) {
+    static const char text[] = "spool: {durability: none}\nlmtpservers:\n  - handlerchain: []\n"
+                               "    disabledFeatures: [CHUNKING, 8BITMIME, LIMITS, PIPELINING]\n";
+    expect_problems(text, true,
+                    "f:4:23: warning: disabledFeatures: PIPELINING is not shown, and can be used "
+                    "all the same\n"
+                    "f:4:23: warning: disabledFeatures: 8BITMIME is not shown, and can be used all "
+                    "the same\n");
+    expect_problems(text, false, "");
+}
+
 Test(conf_check, proxies) {
     expect_problems(S "proxyFrom: 127.*\n    proxyFirst: false\n    proxyCountsClients: true\n",
                     false,
