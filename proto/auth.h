@@ -11,6 +11,7 @@ enum {
     MX_AUTH_SERVER_FIRST_MAX = 300, /* ... and of ours */
     MX_AUTH_SALT_TEXT_MAX = 88,     /* octets of a salt in base64 */
     MX_AUTH_NONCE_MAX = 32,         /* octets of our part of a SCRAM nonce */
+    MX_AUTH_PARAM_MAX = 512,        /* octets of an address in AUTH= of MAIL */
 };
 
 /* What the driver is asked for at MX_ACTION_AUTH. */

@@ -2,8 +2,9 @@
 
 #include <assert.h>
 
-/* The block: sender, padding, recipient records, scratch text. A record is this head, the address
- * and padding. The padding keeps every record, and thereby `used`, on a multiple of four. */
+/* The block: sender, AUTH=, each with padding, recipient records, scratch text. A record is this
+ * head, the address and padding. The padding keeps every record, and thereby `used`, on a multiple
+ * of four. */
 struct record_head {
     uint32_t address_len;
     int32_t result;
@@ -47,6 +48,17 @@ uint32_t mx_envelope_need(struct mx_span local, struct mx_span domain) {
     return record_len((struct record_head){.address_len = address_len(local, domain)});
 }
 
+struct mx_span mx_envelope_auth(const struct mx_envelope *self) {
+    if (self->auth_len == 0)
+        return (struct mx_span){0};
+    return (struct mx_span){self->base + padded(self->sender_len), self->auth_len};
+}
+
+uint32_t mx_envelope_need_text(struct mx_span text) {
+    assert(text.len <= ADDRESS_MAX);
+    return padded((uint32_t)text.len);
+}
+
 int mx_envelope_set_sender(struct mx_envelope *self, struct mx_span local, struct mx_span domain) {
     assert(self->rcpt_count == 0);
     uint32_t len = address_len(local, domain);
@@ -56,6 +68,19 @@ int mx_envelope_set_sender(struct mx_envelope *self, struct mx_span local, struc
     self->sender_len = len;
     self->rcpts_at = self->rcpts_end = self->used = padded(len);
     self->has_sender = true;
+    return 0;
+}
+
+int mx_envelope_set_auth(struct mx_envelope *self, struct mx_span auth) {
+    assert(self->has_sender && self->rcpt_count == 0 && self->auth_len == 0);
+    assert(auth.len <= UINT16_MAX);
+    uint32_t need = mx_envelope_need_text(auth);
+    if (self->cap - self->used < need)
+        return MX_ENOROOM;
+    if (auth.len > 0)
+        memcpy(self->base + self->used, auth.ptr, auth.len);
+    self->auth_len = (uint16_t)auth.len;
+    self->rcpts_at = self->rcpts_end = self->used = self->used + need;
     return 0;
 }
 

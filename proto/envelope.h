@@ -22,6 +22,7 @@ struct mx_envelope {
     bool has_sender;        /* MAIL was accepted; the null sender has sender_len 0 */
     bool is_smtputf8;       /* SMTPUTF8 was given (RFC 6531) */
     uint8_t body_type;      /* enum mx_body_type (RFC 6152, RFC 3030) */
+    uint16_t auth_len;      /* private: octets of AUTH=, behind the sender */
 };
 
 /* One recipient in the block. Only mx_envelope_* know the layout. */
@@ -42,14 +43,19 @@ static inline struct mx_span mx_envelope_sender(const struct mx_envelope *self) 
     return (struct mx_span){self->base, self->sender_len};
 }
 
-/* Octets needed in the block for an address of these parts. */
+/* AUTH= of MAIL, decoded: "<>" or an address; empty when there was none. RFC 4954 5. */
+struct mx_span mx_envelope_auth(const struct mx_envelope *self);
+
+/* Octets needed in the block for an address of these parts, and for a text. */
 uint32_t mx_envelope_need(struct mx_span local, struct mx_span domain);
+uint32_t mx_envelope_need_text(struct mx_span text);
 
 /* Store the sender / append a recipient: local, "@", domain in lower case (no "@" when the domain
  * is empty). MX_ENOROOM: the block is too small; let the driver provide mx_envelope_need() more.
- * The sender comes first, before any recipient; storing it sets has_sender. */
+ * The sender comes first, then AUTH=, before any recipient; storing it sets has_sender. */
 MX_MUST_CHECK int mx_envelope_set_sender(struct mx_envelope *self, struct mx_span local,
                                          struct mx_span domain);
+MX_MUST_CHECK int mx_envelope_set_auth(struct mx_envelope *self, struct mx_span auth);
 MX_MUST_CHECK int mx_envelope_add_rcpt(struct mx_envelope *self, struct mx_span local,
                                        struct mx_span domain);
 

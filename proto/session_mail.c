@@ -1,7 +1,8 @@
-/* session_mail.c - MAIL and RCPT. RFC 5321 4.1.1.2, 4.1.1.3; RFC 1870, 6152, 3030, 6531. */
+/* session_mail.c - MAIL and RCPT. RFC 5321 4.1.1.2, 4.1.1.3; RFC 1870, 6152, 3030, 4954, 6531. */
 #include "proto/param.h"
 #include "proto/path.h"
 #include "proto/session_impl.h"
+#include "proto/xtext.h"
 
 /* Take "FROM:" or "TO:" off the front of *args. */
 static bool take_keyword(struct mx_span *args, struct mx_span keyword) {
@@ -92,6 +93,28 @@ static struct mx_span size_param(struct mx_session *self, const struct mx_param 
     return (struct mx_span){0};
 }
 
+/* What MAIL says beside what goes into the envelope at once. */
+struct mail {
+    struct mx_path path;
+    struct mx_span auth;          /* AUTH=, decoded; empty: not given */
+    char room[MX_AUTH_PARAM_MAX]; /* for auth */
+};
+
+/* RFC 4954 5: whose mail it is, as the client says. Nobody else's word counts than that of who is
+ * logged in, and what is no address is nobody; James does not look at it. */
+static void auth_param(const struct mx_session *self, const struct mx_param *param,
+                       struct mail *mail) {
+    struct mx_path path;
+    size_t len = 0;
+    mail->auth = MX_SPAN("<>");
+    if (!self->is_authenticated ||
+        mx_xtext_decode(param->value, mail->room, sizeof mail->room, &len) < 0 ||
+        mx_path_parse((struct mx_span){mail->room, len}, true, &path) < 0 || path.local.len == 0 ||
+        path.domain.len == 0)
+        return;
+    mail->auth = (struct mx_span){mail->room, len};
+}
+
 /* RFC 6531 3.4: the parameter takes no value. */
 static const struct mx_span bad_smtputf8 =
     MX_SPAN("501 5.5.4 Syntax error in SMTPUTF8 parameter\r\n");
@@ -101,7 +124,7 @@ static bool is_smtputf8(const struct mx_session *self, const struct mx_param *pa
 }
 
 /* Unknown parameters of MAIL are ignored, as James does. Returns the refusal, or an empty span. */
-static struct mx_span mail_params(struct mx_session *self, struct mx_span rest) {
+static struct mx_span mail_params(struct mx_session *self, struct mx_span rest, struct mail *mail) {
     struct mx_param param;
     while (mx_param_take(&rest, &param)) {
         if (mx_param_is(&param, MX_SPAN("SIZE"))) {
@@ -110,6 +133,8 @@ static struct mx_span mail_params(struct mx_session *self, struct mx_span rest) 
                 return refusal;
         } else if (mx_param_is(&param, MX_SPAN("BODY"))) {
             self->envelope.body_type = (uint8_t)body_type(self, param.value);
+        } else if (self->conf->has_auth && mx_param_is(&param, MX_SPAN("AUTH"))) {
+            auth_param(self, &param, mail);
         } else if (is_smtputf8(self, &param)) {
             if (param.has_value && !self->conf->accepts_all)
                 return bad_smtputf8;
@@ -143,8 +168,7 @@ static struct mx_span behind_brackets(struct mx_span text) {
 }
 
 /* Parse the argument of MAIL. Returns the refusal, or an empty span. */
-static struct mx_span mail_parse(struct mx_session *self, struct mx_span args,
-                                 struct mx_path *path) {
+static struct mx_span mail_parse(struct mx_session *self, struct mx_span args, struct mail *mail) {
     const struct mx_session_conf *conf = self->conf;
     if (!take_keyword(&args, MX_SPAN("FROM")))
         return MX_SPAN("501 5.5.4 Usage: MAIL FROM:<sender>\r\n");
@@ -155,13 +179,13 @@ static struct mx_span mail_parse(struct mx_session *self, struct mx_span args,
         split_anything(args, &inner, &rest);
     else
         is_split = mx_path_split(args, needs_brackets, &inner, &rest) == 0;
-    struct mx_span refusal = mail_params(self, is_split ? rest : behind_brackets(args));
+    struct mx_span refusal = mail_params(self, is_split ? rest : behind_brackets(args), mail);
     if (refusal.len > 0)
         return refusal;
     if (!is_split)
         return MX_SPAN("501 5.1.7 Syntax error in MAIL command\r\n");
     bool needs_smtputf8;
-    if (parse_address(self, inner, path, &needs_smtputf8) == 0)
+    if (parse_address(self, inner, &mail->path, &needs_smtputf8) == 0)
         return (struct mx_span){0};
     return needs_smtputf8 ? MX_SPAN("550 5.6.7 Address needs the SMTPUTF8 parameter\r\n")
                           : MX_SPAN("501 5.1.7 Syntax error in sender address\r\n");
@@ -177,16 +201,20 @@ enum mx_action mx_session_mail(struct mx_session *self, struct mx_span args, str
         mx_out_put(out, MX_SPAN(" Too many transactions\r\n"));
         return mx_session_end(self);
     }
-    struct mx_path path = {0};
-    struct mx_span refusal = mail_parse(self, args, &path);
+    struct mail mail;
+    mail.path = (struct mx_path){0};
+    mail.auth = (struct mx_span){0};
+    struct mx_span refusal = mail_parse(self, args, &mail);
     if (refusal.len == 0 && self->is_memory_refused)
         refusal = MX_SPAN("452 4.3.1 Insufficient system storage\r\n");
     if (refusal.len > 0) {
         mx_envelope_reset(&self->envelope);
         return mx_session_say(self, out, refusal);
     }
-    if (mx_envelope_set_sender(&self->envelope, path.local, path.domain) < 0) {
-        uint32_t need = mx_envelope_need(path.local, path.domain);
+    if (mx_envelope_set_sender(&self->envelope, mail.path.local, mail.path.domain) < 0 ||
+        mx_envelope_set_auth(&self->envelope, mail.auth) < 0) {
+        uint32_t need =
+            mx_envelope_need(mail.path.local, mail.path.domain) + mx_envelope_need_text(mail.auth);
         mx_envelope_reset(&self->envelope);
         return mx_session_grow(self, need);
     }

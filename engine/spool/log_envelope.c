@@ -35,6 +35,18 @@ static void put_peer(struct cursor *self, const struct mx_ip *peer) {
         put(self, MX_SPOOL_ENV_PEER, address, sizeof address);
 }
 
+static void put_auth(struct cursor *self, const struct mx_session *session) {
+    struct mx_span param = mx_envelope_auth(&session->envelope);
+    if (session->is_authenticated) {
+        const struct mx_login *login = session->login;
+        put_span(self, MX_SPOOL_ENV_AUTH_USER, mx_login_name(login));
+        put_span(self, MX_SPOOL_ENV_AUTH_MECHANISM,
+                 mx_sasl_name((enum mx_sasl_mechanism)login->mechanism));
+    }
+    if (param.len > 0)
+        put_span(self, MX_SPOOL_ENV_AUTH_PARAM, param);
+}
+
 /* NOLINTNEXTLINE(readability-non-const-parameter): the cursor writes to it */
 uint32_t mx_spool_envelope_put(const struct mx_spool_origin *origin, char *to) {
     const struct mx_session *session = origin->session;
@@ -52,6 +64,7 @@ uint32_t mx_spool_envelope_put(const struct mx_spool_origin *origin, char *to) {
     if (envelope->body_type != MX_BODY_NONE)
         put(&cursor, MX_SPOOL_ENV_BODY, &envelope->body_type, sizeof envelope->body_type);
     put(&cursor, MX_SPOOL_ENV_SESSION, &session->id, sizeof session->id);
+    put_auth(&cursor, session);
     return cursor.len;
 }
 
@@ -64,5 +77,6 @@ uint16_t mx_spool_envelope_flags(const struct mx_session *session) {
     flags |= envelope->body_type == MX_BODY_BINARYMIME ? MX_SPOOL_BINARY : 0;
     flags |= envelope->is_smtputf8 ? MX_SPOOL_UTF8 : 0;
     flags |= session->conf->proto == MX_PROTO_LMTP ? MX_SPOOL_LMTP : 0;
+    flags |= session->is_authenticated ? MX_SPOOL_AUTH : 0;
     return (uint16_t)flags;
 }

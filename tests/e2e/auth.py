@@ -1,11 +1,13 @@
 """Logins on the real server: all hashes, SCRAM both ways, helpers that are busy, clients that leave, and
 a worker that serves others meanwhile."""
+import json
 import os
 import signal
 import socket
+import tempfile
 
 import lib_auth
-from lib_mxring import Client, equal, eventually, run
+from lib_mxring import Client, equal, eventually, mxring, run, serve, write_config
 
 ALL = ["yescrypt", "gost-yescrypt", "bcrypt", "sha512crypt", "pbkdf2-sha512", "scram-sha-256", "plain"]
 
@@ -48,6 +50,55 @@ def test_scram():
                 equal(len(salts), 1, f"salts of {user}")
         equal(len(nonces), 4, "nonces")
         server.stop()
+
+
+def test_what_the_spool_keeps():
+    """Who was logged in, how, and what AUTH= of MAIL said, as far as that counts (RFC 4954 5)."""
+    users = lib_auth.users("scram-sha-256", "plain")
+    cases = [  # login, parameters of MAIL, what is kept
+        (None, "", {}),
+        (None, " AUTH=<>", {"authParameter": "<>"}),
+        (None, " AUTH=user0@example.com", {"authParameter": "<>"}),
+        (lib_auth.plain, "", {"authUser": "User1@example.com", "authMechanism": "PLAIN"}),
+        (lib_auth.plain, " AUTH=<> SIZE=100",
+         {"authUser": "User1@example.com", "authMechanism": "PLAIN", "authParameter": "<>"}),
+        (lib_auth.scram, " auth=e+3Dmc2@example.net BODY=8BITMIME",
+         {"authUser": "User1@example.com", "authMechanism": "SCRAM-SHA-256", "authParameter": "e=mc2@example.net"}),
+        (lib_auth.plain, " AUTH=e=mc2@example.net",
+         {"authUser": "User1@example.com", "authMechanism": "PLAIN", "authParameter": "<>"}),
+        (lib_auth.plain, " AUTH=" + "+41" * 600 + "@example.net",
+         {"authUser": "User1@example.com", "authMechanism": "PLAIN", "authParameter": "<>"}),
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_config(f"""\
+engine: {{workers: 1}}
+domains: [example.com]
+users: {users}
+spool: {{directory: {folder}/spool, segmentSize: 4M, reserve: 0}}
+smtpservers:
+  - {{bind: '127.0.0.1:0', handlerchain: [], helloName: mx.example, verifyIdentity: disabled}}
+""")
+        with serve(path) as server:
+            for login, parameters, _ in cases:
+                with Client(server.addresses[0]) as client:
+                    client.command("EHLO client.example", "250")
+                    if login is lib_auth.plain:
+                        client.command(login("User1@example.com"), "235")
+                    elif login:
+                        assert login(client, "User1@example.com").startswith("235 ")
+                    client.command("MAIL FROM:<a@example.org>" + parameters, "250")
+                    client.command("RCPT TO:<bob@example.com>", "250")
+                    client.command("DATA", "354")
+                    client.command("Subject: x\r\n\r\nx\r\n.", "250")
+            server.stop()
+        lines = [json.loads(line) for line in mxring("spool", "ls", "--json", f"{folder}/spool").stdout.splitlines()]
+        equal([line["authenticated"] for line in lines], [login is not None for login, _, _ in cases])
+        for (login, parameters, wanted), line in zip(cases, lines):
+            found = json.loads(mxring("spool", "cat", "--envelope", f"{folder}/spool", line["id"]).stdout)
+            equal({key: value for key, value in found.items() if key.startswith("auth")}, wanted, parameters)
+            equal("auth" in found["flags"], login is not None, parameters)
+            head = mxring("spool", "cat", f"{folder}/spool", line["id"]).stdout
+            assert (" with ESMTPA ID " if login else " with ESMTP ID ") in head, head
 
 
 def test_busy_helpers():

@@ -64,6 +64,40 @@ Test(envelope, sender) {
     }
 }
 
+/* AUTH= stands between the sender and the recipients, or is not there. */
+Test(envelope, auth) {
+    static const char *const senders[] = {"", "a", "abc", "abcd"};
+    static const char *const texts[] = {"<>", "bob@example.com", "x@y"};
+    for (size_t i = 0; i < sizeof senders / sizeof *senders; i++) {
+        struct mx_span local = mx_span_of(senders[i]), none = {0};
+        for (size_t t = 0; t < sizeof texts / sizeof *texts; t++) {
+            struct mx_envelope envelope = {0};
+            struct mx_span text = mx_span_of(texts[t]);
+            uint32_t need = mx_envelope_need_text(local) + mx_envelope_need_text(text);
+            for (uint32_t cap = mx_envelope_need_text(local); cap < need; cap++) {
+                mx_envelope_reset(&envelope);
+                grow(&envelope, cap);
+                cr_expect_eq(mx_envelope_set_sender(&envelope, local, none), 0);
+                cr_expect_eq(mx_envelope_auth(&envelope).len, 0);
+                cr_expect_eq(mx_envelope_set_auth(&envelope, text), MX_ENOROOM);
+            }
+            mx_envelope_reset(&envelope);
+            grow(&envelope, need + mx_envelope_need(MX_SPAN("r"), MX_SPAN("z")));
+            cr_assert_eq(mx_envelope_set_sender(&envelope, local, none), 0);
+            cr_assert_eq(mx_envelope_set_auth(&envelope, text), 0);
+            cr_assert_eq(mx_envelope_add_rcpt(&envelope, MX_SPAN("r"), MX_SPAN("z")), 0);
+            cr_expect(has_text(mx_envelope_sender(&envelope), senders[i]));
+            cr_expect(has_text(mx_envelope_auth(&envelope), texts[t]), "%s", texts[t]);
+            struct mx_rcpt rcpt;
+            uint32_t cursor = envelope.rcpts_at;
+            cr_assert(mx_envelope_rcpt_next(&envelope, &cursor, &rcpt));
+            cr_expect(has_text(rcpt.address, "r@z"));
+            mx_envelope_reset(&envelope);
+            cr_expect_eq(mx_envelope_auth(&envelope).len, 0);
+        }
+    }
+}
+
 Test(envelope, null_sender_needs_no_block) {
     struct mx_envelope envelope = {0};
     cr_expect_eq(mx_envelope_set_sender(&envelope, (struct mx_span){0}, (struct mx_span){0}), 0);
