@@ -1,26 +1,21 @@
-/* chain.h - the hooks that handlerchain can name, and their options. Private to config/. */
+/* chain.h - handlerchain: the list of hooks of a server. Private to config/. */
 #pragma once
-#include "config/conf.h"
-#include "config/schema.h"
-
-/* Octets of a hook with all its options as a file has it, with room for a NUL. */
-enum { MX_CHAIN_TEXT_MAX = 256 };
+#include "config/hook_type.h"
 
 struct mx_loader;
 struct mx_yaml_node;
 
-struct mx_hook_type {
-    const char *name;
-    const struct mx_row *rows; /* options: scalars of struct mx_conf_hook */
-    size_t row_count;
-    const char *meaning;
-};
-
-extern const struct mx_hook_type mx_hook_types[MX_HOOK_KIND_COUNT];
+/* In the order of enum mx_hook_kind. */
+extern const struct mx_hook_type *const mx_hook_types[MX_HOOK_KIND_COUNT];
 
 /* Put the value of handlerchain into the server; problems are reported. */
 void mx_chain_apply(struct mx_loader *self, const struct mx_row *row,
                     const struct mx_yaml_node *node, struct mx_conf_server *server);
 
-/* "Name: {option: value, ...}" */
-void mx_chain_text(const struct mx_conf_hook *hook, char text[MX_CHAIN_TEXT_MAX]);
+/* Once the server is whole: what a hook wants of it. Problems are reported. */
+void mx_chain_check(struct mx_loader *self, const struct mx_yaml_node *node,
+                    const struct mx_conf_server *server);
+
+/* "Name: {option: value, ...}" in one line, readable again; with secrets, unless they are hidden:
+ * only for comparison is it without. */
+void mx_chain_print(FILE *stream, const struct mx_conf_hook *hook, bool hides_secrets);

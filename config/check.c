@@ -1,4 +1,5 @@
 /* What one row cannot know: mandatory keys, servers that are in each other's way, open relays. */
+#include "config/chain.h"
 #include "config/load.h"
 #include "config/report.h"
 #include "config/size.h"
@@ -193,16 +194,6 @@ static void check_proxy(struct mx_loader *self, const struct mx_conf_server *ser
             "connectionLimitPerIP counts the proxies; with proxyCountsClients: true their clients");
 }
 
-/* Without users everybody would be refused. */
-static void check_hooks(struct mx_loader *self, const struct mx_conf_server *server,
-                        const struct mx_origin *origin, enum mx_section section) {
-    for (uint32_t i = 0; i < server->hook_count; i++) {
-        if (server->hooks[i].kind == MX_HOOK_KIND_VALID_RCPT && !self->conf->users_path)
-            mx_loader_fail(self, mx_check_place(origin, section, "handlerchain"),
-                           "ValidRcptHandler needs users: FILE");
-    }
-}
-
 static void check_server(struct mx_loader *self, const struct mx_conf_server *server,
                          const struct mx_origin *origin) {
     enum mx_section section = server->is_lmtp ? MX_SECTION_LMTP : MX_SECTION_SMTP;
@@ -212,7 +203,7 @@ static void check_server(struct mx_loader *self, const struct mx_conf_server *se
     check_relay(self, server, origin);
     check_limits(self, server, origin, section);
     check_proxy(self, server, origin, section);
-    check_hooks(self, server, origin, section);
+    mx_chain_check(self, mx_check_place(origin, section, "handlerchain"), server);
     mx_check_safety(self, server, origin);
     if (!server->is_lmtp)
         mx_check_auth(self, server, origin);

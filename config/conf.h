@@ -4,6 +4,7 @@
  * Every member is one schema row (schema.c): path, type, unit, range, default.
  */
 #pragma once
+#include "config/hook.h"
 #include "proto/err.h"
 #include "proto/ip.h"
 #include "proto/span.h"
@@ -60,28 +61,6 @@ struct mx_conf_engine {
 
 struct mx_users;
 struct mx_aliases;
-
-struct mx_conf_network { /* one item of authorizedAddresses, RFC 4632 */
-    struct mx_ip ip;
-    uint8_t prefix_len; /* 0..32 or 0..128 */
-};
-
-struct mx_conf_networks {
-    const struct mx_conf_network *rows;
-    uint32_t count;
-};
-
-enum mx_hook_kind { MX_HOOK_KIND_VALID_RCPT, MX_HOOK_KIND_COUNT };
-
-/* What makes an alias a valid recipient. */
-enum mx_alias_check { MX_ALIAS_CHECK_EXISTS, MX_ALIAS_CHECK_ANY, MX_ALIAS_CHECK_ALL };
-
-struct mx_conf_hook { /* one item of handlerchain */
-    enum mx_hook_kind kind;
-    /* ValidRcptHandler */
-    bool uses_aliases;               /* enableRecipientRewriteTable; true */
-    enum mx_alias_check alias_check; /* recipientRewriteTableCheck */
-};
 
 struct mx_conf_bind {
     struct sockaddr_storage addr; /* AF_INET or AF_INET6 */

@@ -2,6 +2,7 @@
 
 #include "config/aliases.h"
 #include "config/arena.h"
+#include "config/chain.h"
 #include "config/item.h"
 #include "config/users.h"
 #include "config/value.h"
@@ -71,30 +72,76 @@ static void compare_value(struct diff *self, const struct mx_row *row, const voi
 
 /* ---- one list ---- */
 
+struct item {
+    struct mx_span key;   /* what is compared */
+    struct mx_span shown; /* without secrets */
+};
+
 struct items {
-    struct mx_span *rows;
-    char *texts; /* of rows that are borrowed from nobody else */
+    struct item *rows;
+    char *texts; /* of items that are borrowed from nobody else */
     uint32_t count;
 };
 
-static int compare_spans(const void *a, const void *b) {
-    const struct mx_span *left = a, *right = b;
-    size_t len = left->len < right->len ? left->len : right->len;
-    int order = memcmp(left->ptr, right->ptr, len);
-    return order ? order : (left->len > right->len) - (left->len < right->len);
+static int compare_texts(struct mx_span left, struct mx_span right) {
+    size_t len = left.len < right.len ? left.len : right.len;
+    int order = len > 0 ? memcmp(left.ptr, right.ptr, len) : 0;
+    return order ? order : (left.len > right.len) - (left.len < right.len);
+}
+
+static int compare_keys(const void *a, const void *b) {
+    const struct item *left = a, *right = b;
+    return compare_texts(left->key, right->key);
+}
+
+static int collect_items(const struct mx_row *row, const void *base, struct items *items) {
+    items->texts = malloc((items->count + (size_t)1) * MX_ITEM_TEXT_MAX);
+    if (!items->texts)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < items->count; i++) {
+        struct item *item = &items->rows[i];
+        item->key = mx_item_text(row, base, i, items->texts + (size_t)i * MX_ITEM_TEXT_MAX);
+        item->shown = item->key;
+    }
+    return 0;
+}
+
+/* Each hook twice, one text behind the other: with its secrets, and without. */
+static int collect_hooks(const struct mx_conf_server *server, struct items *items) {
+    size_t len = 0;
+    FILE *stream = open_memstream(&items->texts, &len);
+    if (!stream)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < items->count; i++) {
+        struct item *item = &items->rows[i];
+        long begin = ftell(stream);
+        mx_chain_print(stream, &server->hooks[i], false);
+        long middle = ftell(stream);
+        mx_chain_print(stream, &server->hooks[i], true);
+        item->key.len = (size_t)(middle - begin);
+        item->shown.len = (size_t)(ftell(stream) - middle);
+    }
+    if (fclose(stream) != 0)
+        return -ENOMEM;
+    const char *at = items->texts;
+    for (uint32_t i = 0; i < items->count; i++) {
+        items->rows[i].key.ptr = at;
+        items->rows[i].shown.ptr = at + items->rows[i].key.len;
+        at = items->rows[i].shown.ptr + items->rows[i].shown.len;
+    }
+    return 0;
 }
 
 static int collect(const struct mx_row *row, const void *base, struct items *items) {
     *items = (struct items){.count = mx_item_count(row, base)};
-    size_t room = items->count + (size_t)1;
-    items->rows = malloc(room * sizeof *items->rows);
-    items->texts = malloc(room * MX_ITEM_TEXT_MAX);
-    if (!items->rows || !items->texts)
+    items->rows = calloc(items->count + (size_t)1, sizeof *items->rows);
+    if (!items->rows)
         return -ENOMEM;
-    for (uint32_t i = 0; i < items->count; i++)
-        items->rows[i] = mx_item_text(row, base, i, items->texts + (size_t)i * MX_ITEM_TEXT_MAX);
-    qsort(items->rows, items->count, sizeof *items->rows, compare_spans);
-    return 0;
+    int err =
+        row->type == MX_TYPE_CHAIN ? collect_hooks(base, items) : collect_items(row, base, items);
+    if (err == 0)
+        qsort(items->rows, items->count, sizeof *items->rows, compare_keys);
+    return err;
 }
 
 static void free_items(struct items *items) {
@@ -128,11 +175,11 @@ static void compare_items(struct list_change *change, const struct items *old,
     while (i < old->count || j < new->count) {
         int order = i == old->count   ? 1
                     : j == new->count ? -1
-                                      : compare_spans(&old->rows[i], &new->rows[j]);
+                                      : compare_texts(old->rows[i].key, new->rows[j].key);
         if (order < 0)
-            name(change, '-', old->rows[i]);
+            name(change, '-', old->rows[i].shown);
         if (order > 0)
-            name(change, '+', new->rows[j]);
+            name(change, '+', new->rows[j].shown);
         i += order <= 0;
         j += order >= 0;
     }

@@ -5,6 +5,7 @@
 #include "config/conf.h"
 #include "config/env.h"
 #include "config/load.h"
+#include "config/options.h"
 #include "config/password.h"
 #include "config/size.h"
 #include "config/users.h"
@@ -201,6 +202,14 @@ static const char *type_text(enum mx_type type) {
     case MX_TYPE_FEATURES:
     case MX_TYPE_MECHANISMS:
         return "list of words";
+    case MX_TYPE_TEXTS:
+        return "list of texts";
+    case MX_TYPE_SECRETS:
+        return "list of secrets";
+    case MX_TYPE_GROUP:
+        return "map";
+    case MX_TYPE_TABLE:
+        return "list of maps";
     case MX_TYPE_CHAIN:
         return "list of hooks";
     case MX_TYPE_COUNT:
@@ -220,6 +229,8 @@ static const char *unit_text(enum mx_unit unit) {
         return "KiB";
     case MX_UNIT_MICROSECOND:
         return "us";
+    case MX_UNIT_MILLISECOND:
+        return "ms";
     case MX_UNIT_SECOND:
         return "s";
     }
@@ -277,19 +288,38 @@ static void put_hooks(FILE *stream) {
         "\n## Hooks\n\n"
         "`handlerchain` is a list of James's class names without their package; one with options\n"
         "is a map: `- ValidRcptHandler: {recipientRewriteTableCheck: anyMappingValid}`. They are\n"
-        "asked in their order, before the core handlers, which are always there.\n\n",
+        "asked in their order, before the core handlers, which are always there. What each does,\n"
+        "its options and its replies: [HANDLERS.md](HANDLERS.md).\n",
         stream);
-    for (size_t i = 0; i < MX_HOOK_KIND_COUNT; i++) {
-        const struct mx_hook_type *type = &mx_hook_types[i];
-        fprintf(stream, "**%s**: %s.\n\n", type->name, type->meaning);
-        fputs("| option | type | range | default | meaning |\n|---|---|---|---|---|\n", stream);
-        for (size_t r = 0; r < type->row_count; r++) {
-            const struct mx_row *row = &type->rows[r];
-            fprintf(stream, "| `%s` | %s | ", row->key, type_text(row->type));
-            put_range(stream, row);
-            fprintf(stream, " | `%s` | %s |\n", row->value, row->meaning);
-        }
-    }
+}
+
+static void put_option(FILE *stream, const struct mx_row *row, int depth) {
+    fprintf(stream, "| %s`%s` | %s | %s | ", depth > 0 ? "· " : "", row->key, type_text(row->type),
+            unit_text(row->unit));
+    if (row->type != MX_TYPE_GROUP && row->type != MX_TYPE_TABLE)
+        put_range(stream, row);
+    fputs(" | ", stream);
+    if (row->value)
+        fprintf(stream, "`%s`", row->value);
+    else if (row->type != MX_TYPE_GROUP)
+        fputs("mandatory", stream);
+    fprintf(stream, " | %s | %s |\n", row->james ? row->james : "", row->meaning);
+    if (row->type != MX_TYPE_GROUP && row->type != MX_TYPE_TABLE)
+        return;
+    const struct mx_rows *inner = mx_options_inner(row);
+    for (size_t i = 0; i < inner->count; i++)
+        put_option(stream, &inner->rows[i], depth + 1);
+}
+
+void mx_conf_print_options(FILE *stream, enum mx_hook_kind kind) {
+    const struct mx_rows *rows = &mx_hook_types[kind]->options;
+    if (rows->count == 0)
+        return;
+    fputs("\n| option | type | bare unit | range | default | James | meaning |\n"
+          "|---|---|---|---|---|---|---|\n",
+          stream);
+    for (size_t i = 0; i < rows->count; i++)
+        put_option(stream, &rows->rows[i], 0);
 }
 
 int mx_conf_print_reference(FILE *stream) {

@@ -1,3 +1,4 @@
+#include "config/chain.h"
 #include "config/conf.h"
 #include "config/item.h"
 #include "config/value.h"
@@ -30,13 +31,13 @@ static void put_text(FILE *stream, const struct mx_row *row, const void *base) {
 static void put_list(FILE *stream, const struct mx_row *row, const void *base, int indent) {
     char text[MX_ITEM_TEXT_MAX];
     uint32_t count = mx_item_count(row, base);
+    const struct mx_conf_server *server = base;
     for (uint32_t i = 0; i < count; i++) {
         fprintf(stream, "\n%*s- ", indent, "");
-        struct mx_span item = mx_item_text(row, base, i, text);
         if (row->type == MX_TYPE_CHAIN)
-            fprintf(stream, "%.*s", (int)item.len, item.ptr);
+            mx_chain_print(stream, &server->hooks[i], true);
         else
-            put_quoted(stream, item);
+            put_quoted(stream, mx_item_text(row, base, i, text));
     }
     fputs(count > 0 ? "\n" : " []\n", stream);
 }

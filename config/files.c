@@ -1,7 +1,9 @@
 /* The files that a configuration names and that belong to it. */
 #include "config/aliases.h"
+#include "config/lines.h"
 #include "config/load.h"
 #include "config/report.h"
+#include "config/text.h"
 #include "config/users.h"
 
 #include <errno.h>
@@ -41,6 +43,45 @@ static const char *reason(int err) {
 static void complain(struct mx_loader *self, const char *key, const char *path, int err) {
     if (err < 0 && err != MX_ECONFIG)
         mx_loader_fail(self, place(self, key), "%s: cannot read '%s': %s", key, path, reason(err));
+}
+
+/* The first line of a file. False: reported. */
+static bool read_secret(struct mx_loader *self, const struct mx_row *row,
+                        const struct mx_yaml_node *node, struct mx_conf_secret *secret) {
+    struct mx_lines lines = {0};
+    mode_t mode = 0;
+    const char *path = resolve(self, secret->file);
+    int err = path ? mx_lines_load(&lines, path, &mode) : -ENOMEM;
+    if (err < 0) {
+        mx_loader_fail(self, node, "%s: cannot read '%s': %s", row->key, secret->file, reason(err));
+        return false;
+    }
+    secret->text = mx_lines_at(&lines, 0);
+    const char *copy = mx_arena_copy(self->conf->arena, secret->text);
+    secret->text.ptr = copy;
+    explicit_bzero(lines.text, lines.len);
+    mx_lines_free(&lines);
+    return copy != NULL;
+}
+
+bool mx_loader_secret(struct mx_loader *self, const struct mx_row *row,
+                      const struct mx_yaml_node *node, struct mx_span word,
+                      struct mx_conf_secret *secret) {
+    static const struct mx_span prefix = MX_SPAN("file:");
+    bool is_file = word.len > prefix.len && memcmp(word.ptr, prefix.ptr, prefix.len) == 0;
+    const char *copy =
+        mx_arena_copy(self->conf->arena, is_file ? mx_span_skip(word, prefix.len) : word);
+    if (!copy)
+        return false; /* the arena remembers it */
+    *secret = (struct mx_conf_secret){.text = mx_span_of(copy), .file = is_file ? copy : NULL};
+    if (is_file && !read_secret(self, row, node, secret))
+        return false;
+    bool is_good = (int64_t)secret->text.len >= row->min && (int64_t)secret->text.len <= row->max &&
+                   mx_text_is_utf8(secret->text);
+    if (!is_good)
+        mx_loader_fail(self, node, "%s must be UTF-8 of %d to %d octets", row->key, (int)row->min,
+                       (int)row->max);
+    return is_good;
 }
 
 void mx_loader_files(struct mx_loader *self) {

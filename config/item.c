@@ -70,10 +70,6 @@ struct mx_span mx_item_text(const struct mx_row *row, const void *base, uint32_t
         mx_size_network_text(&networks_of(row, base).rows[i], buf);
         return mx_span_of(buf);
     }
-    if (row->type == MX_TYPE_CHAIN) {
-        mx_chain_text(&server->hooks[i], buf);
-        return mx_span_of(buf);
-    }
     if (row->type == MX_TYPE_MECHANISMS)
         return mx_span_of(mx_lookup_text(row->words, mechanisms_of(row, base).rows[i]));
     assert(row->type == MX_TYPE_FEATURES);

@@ -176,6 +176,42 @@ static void on_mechanism(struct list *self, const struct mx_yaml_node *node, str
     all->rows[all->count++] = (uint8_t)mechanism;
 }
 
+static void on_text(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
+    const struct mx_row *row = self->row;
+    bool is_printable = mx_text_is_printable(word);
+    bool has_len = (int64_t)word.len >= row->min && (int64_t)word.len <= row->max;
+    char *copy = is_printable && has_len ? mx_arena_copy(self->arena, word) : NULL;
+    struct mx_span *text = copy ? add_row(self, sizeof *text) : NULL;
+    if (!is_printable)
+        mx_loader_fail(self->loader, node, "%s must be printable ASCII", row->key);
+    else if (!has_len)
+        mx_loader_fail(self->loader, node, "%s must have %d to %d octets", row->key, (int)row->min,
+                       (int)row->max);
+    if (text)
+        *text = (struct mx_span){copy, word.len};
+}
+
+static void on_secret(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
+    struct mx_conf_secret secret;
+    if (!mx_loader_secret(self->loader, self->row, node, word, &secret))
+        return;
+    struct mx_conf_secret *row = add_row(self, sizeof *row);
+    if (row)
+        *row = secret;
+}
+
+bool mx_loader_count(struct mx_loader *self, const struct mx_row *row,
+                     const struct mx_yaml_node *node, uint32_t nodes) {
+    bool was_over = self->item_count > MX_LOADER_ITEMS_MAX;
+    self->item_count += nodes;
+    if (self->item_count <= MX_LOADER_ITEMS_MAX)
+        return true;
+    if (!was_over)
+        mx_loader_fail(self, node, "%s: more than %d items in all lists together", row->key,
+                       MX_LOADER_ITEMS_MAX);
+    return false;
+}
+
 /* Count one more item against the bounds of all lists. Binds and mechanisms have a bound of their
  * own, and every server has some in the dump, written or not. */
 static bool has_room(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
@@ -251,6 +287,15 @@ static void store_binds(struct list *self, const struct mx_yaml_node *node,
     server->bind_count = self->count;
 }
 
+static void store_texts(const struct list *self, const struct mx_yaml_node *node, void *base) {
+    struct mx_conf_texts texts = {self->rows, self->count}; /* or mx_conf_secrets */
+    static_assert(sizeof texts == sizeof(struct mx_conf_secrets), "both are a pointer and a count");
+    if (self->is_empty && self->row->value == NULL)
+        mx_loader_fail(self->loader, node, "%s needs at least one entry", self->row->key);
+    assert(self->row->size == sizeof texts);
+    memcpy((char *)base + self->row->offset, &texts, sizeof texts);
+}
+
 static void store_networks(const struct list *self, void *base) {
     struct mx_conf_networks networks = {self->rows, self->count};
     assert(self->row->size == sizeof networks);
@@ -292,6 +337,14 @@ void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
         each_item(&list, node, on_mechanism);
         memcpy((char *)base + row->offset, &list.mechanisms, sizeof list.mechanisms);
         return;
+    case MX_TYPE_TEXTS:
+        each_item(&list, node, on_text);
+        store_texts(&list, node, base);
+        return;
+    case MX_TYPE_SECRETS:
+        each_item(&list, node, on_secret);
+        store_texts(&list, node, base);
+        return;
     case MX_TYPE_CHAIN:
         mx_chain_apply(self, row, node, server);
         return;
@@ -307,6 +360,8 @@ void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
     case MX_TYPE_PATH:
     case MX_TYPE_HELLO:
     case MX_TYPE_DOMAIN:
+    case MX_TYPE_GROUP:
+    case MX_TYPE_TABLE:
     case MX_TYPE_COUNT:
         break;
     }

@@ -1,6 +1,7 @@
 #include "config/load.h"
 
 #include "config/env.h"
+#include "config/options.h"
 #include "config/report.h"
 #include "config/text.h"
 #include "config/value.h"
@@ -325,13 +326,25 @@ static void apply_row(struct mx_loader *self, const struct mx_row *row,
     case MX_TYPE_ADDRESSES:
     case MX_TYPE_FEATURES:
     case MX_TYPE_MECHANISMS:
+    case MX_TYPE_TEXTS:
+    case MX_TYPE_SECRETS:
     case MX_TYPE_CHAIN:
         mx_loader_apply_list(self, row, node, base);
+        return;
+    case MX_TYPE_GROUP:
+    case MX_TYPE_TABLE:
+        mx_options_apply_row(self, row, node, base);
         return;
     case MX_TYPE_COUNT:
         break;
     }
     assert(false && "a type of the schema");
+}
+
+void mx_loader_apply_row(struct mx_loader *self, const struct mx_row *row,
+                         const struct mx_yaml_node *node, void *base) {
+    assert(row->type != MX_TYPE_SECTION && row->type != MX_TYPE_SERVERS);
+    apply_row(self, row, node, NULL, base);
 }
 
 /* In the order of the schema, so that smtpservers come before lmtpservers. */

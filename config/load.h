@@ -42,6 +42,21 @@ bool mx_loader_text(struct mx_loader *self, const struct mx_row *row,
 void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
                           const struct mx_yaml_node *node, void *base);
 
+/* Put one value into base, of any type but SECTION and SERVERS. Problems are reported. */
+void mx_loader_apply_row(struct mx_loader *self, const struct mx_row *row,
+                         const struct mx_yaml_node *node, void *base);
+
+/* A secret, or the first line of the file it names (file:PATH). False: it cannot be read or is no
+ * UTF-8 of min..max octets, and that is reported without showing it. */
+MX_MUST_CHECK bool mx_loader_secret(struct mx_loader *self, const struct mx_row *row,
+                                    const struct mx_yaml_node *node, struct mx_span word,
+                                    struct mx_conf_secret *secret);
+
+/* Count what stands in lists and options, so that a dump loads: so many nodes more, beside those of
+ * the lists themselves. False: there are too many, and that is reported. */
+MX_MUST_CHECK bool mx_loader_count(struct mx_loader *self, const struct mx_row *row,
+                                   const struct mx_yaml_node *node, uint32_t nodes);
+
 /* Give every member of the section, and of those inside it, its default. 0 or -ENOMEM. */
 MX_MUST_CHECK int mx_loader_defaults(struct mx_conf *conf, enum mx_section section, void *base);
 

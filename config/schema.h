@@ -38,12 +38,23 @@ enum mx_type {
                            written */
     MX_TYPE_FEATURES,   /* bits of words; 4 octets */
     MX_TYPE_MECHANISMS, /* struct mx_conf_mechanisms, in the order written */
+    MX_TYPE_TEXTS,      /* struct mx_conf_texts: printable ASCII, min..max octets each */
+    MX_TYPE_SECRETS,    /* struct mx_conf_secrets: texts, or file:PATH for the first line of it */
+    MX_TYPE_GROUP,      /* options only: a map; min holds its enum mx_inner. The same base */
+    MX_TYPE_TABLE,      /* options only: struct mx_conf_table, a list of maps; min likewise */
     MX_TYPE_CHAIN,      /* handlerchain: hooks of struct mx_conf_server */
     MX_TYPE_COUNT,
 };
 
 /* What a number without unit counts. */
-enum mx_unit { MX_UNIT_NONE, MX_UNIT_OCTET, MX_UNIT_KIB, MX_UNIT_MICROSECOND, MX_UNIT_SECOND };
+enum mx_unit {
+    MX_UNIT_NONE,
+    MX_UNIT_OCTET,
+    MX_UNIT_KIB,
+    MX_UNIT_MICROSECOND,
+    MX_UNIT_MILLISECOND,
+    MX_UNIT_SECOND,
+};
 
 enum mx_row_flag {
     MX_ROW_RELOAD = 1 << 0, /* SIGHUP takes a new value; else a restart is needed */

@@ -28,7 +28,10 @@ static int64_t stored_unit_us(const struct mx_row *row) {
 
 static int parse_duration(const struct mx_row *row, struct mx_span text, int64_t *value) {
     int64_t us = 0;
-    int err = mx_size_duration(text, row->unit == MX_UNIT_MICROSECOND ? 1 : 1000000, &us);
+    int64_t bare_us = row->unit == MX_UNIT_MICROSECOND   ? 1
+                      : row->unit == MX_UNIT_MILLISECOND ? 1000
+                                                         : 1000000;
+    int err = mx_size_duration(text, bare_us, &us);
     if (err < 0)
         return err;
     if (us % stored_unit_us(row) != 0)
@@ -61,6 +64,10 @@ static int parse_unchecked(const struct mx_row *row, struct mx_span text, int64_
     case MX_TYPE_ADDRESSES:
     case MX_TYPE_FEATURES:
     case MX_TYPE_MECHANISMS:
+    case MX_TYPE_TEXTS:
+    case MX_TYPE_SECRETS:
+    case MX_TYPE_GROUP:
+    case MX_TYPE_TABLE:
     case MX_TYPE_CHAIN:
     case MX_TYPE_COUNT:
         break;
@@ -110,6 +117,10 @@ static const char *expectation(const struct mx_row *row) {
     case MX_TYPE_ADDRESSES:
     case MX_TYPE_FEATURES:
     case MX_TYPE_MECHANISMS:
+    case MX_TYPE_TEXTS:
+    case MX_TYPE_SECRETS:
+    case MX_TYPE_GROUP:
+    case MX_TYPE_TABLE:
     case MX_TYPE_CHAIN:
     case MX_TYPE_COUNT:
         break;

@@ -4,6 +4,7 @@
 #include "engine/conn_auth.h"
 #include "engine/conn_impl.h"
 #include "engine/conn_log.h"
+#include "engine/conn_policy.h"
 #include "engine/rules.h"
 
 #include <assert.h>
@@ -147,15 +148,18 @@ void mx_conn_open(struct mx_worker *worker, int fd, uint32_t listener) {
     conn->state = MX_CONN_OPENING;
     conn->service = service;
     conn->activity_ms = worker->now_ms;
+    conn->opened_ms = (uint32_t)worker->now_ms;
     uint32_t id = ++worker->session_seq * MX_WORKERS_MAX + worker->index;
     mx_session_init(&conn->session, &service->session_conf, &worker->shared, id);
     if (atomic_load_explicit(&worker->first_ms, memory_order_relaxed) == 0)
         atomic_store_explicit(&worker->first_ms, worker->now_ms, memory_order_relaxed);
     ask_peername(worker, conn, worker->listeners[listener].family);
-    /* only the limit per address and proxyFrom have to know it before the greeting; and it must not
-     * come behind a PROXY header */
-    if (conn->refs == 0 ||
-        (service->server->connection_limit_per_ip == 0 && !service->server->proxy_required))
+    /* only the limit per address, proxyFrom and hooks have to know it before the greeting; and it
+     * must not come behind a PROXY header */
+    bool may_wait_for_it = service->server->connection_limit_per_ip > 0 ||
+                           service->server->proxy_required ||
+                           (service->session_conf.hooks & 1u << MX_HOOK_CONNECT);
+    if (conn->refs == 0 || !may_wait_for_it)
         begin(worker, conn);
 }
 
@@ -307,8 +311,7 @@ static void abort_message(struct mx_worker *worker, struct mx_conn *conn) {
     if (!conn->session.is_open)
         return;
     struct mx_sink *sink = mx_worker_sink(worker, conn);
-    struct mx_sink_message message = {mx_worker_op(worker, MX_OP_NONE, conn), conn->sink_token,
-                                      &conn->session, conn->service->server->name};
+    struct mx_sink_message message = mx_conn_message(worker, conn);
     sink->class->abort(sink, &message);
     conn->session.is_open = false;
 }
@@ -398,6 +401,8 @@ void mx_conn_close(struct mx_worker *worker, struct mx_conn *conn, bool lingers)
     assert(conn->state != MX_CONN_FREE);
     abort_message(worker, conn);
     mx_conn_auth_drop(worker, conn);
+    if (conn->state == MX_CONN_OPEN)
+        mx_conn_policy_end(worker, conn);
     conn->wait = MX_WAIT_NOTHING;
     drop_backlog(worker, conn);
     conn->activity_ms = worker->now_ms;

@@ -29,6 +29,7 @@ enum mx_conn_wait {
     MX_WAIT_OPEN,   /* the sink has room for a message */
     MX_WAIT_DELAY,  /* a fault's delay, or that of a failed login */
     MX_WAIT_AUTH,   /* a helper */
+    MX_WAIT_HOOK,   /* the answer a hook wants */
 };
 
 /* A block of session memory. */
@@ -68,7 +69,9 @@ struct mx_conn {
     uint64_t window_ms;           /* when the window began; 0 = not in content */
     struct mx_timer timer;
     struct mx_service *service;
+    struct mx_policy *policy; /* what hooks remember; NULL: nothing */
     uint64_t sink_token;
+    uint32_t opened_ms; /* low 32 bits */
     union {
         struct sockaddr sa;
         struct sockaddr_in in;

@@ -102,9 +102,26 @@ static void run_exchange(struct mx_helper_job *job, void *scratch) {
     self->result = mx_auth_run(self->users, self->login, &self->auth, scratch);
 }
 
+static void on_answer(void *context, struct mx_helper_job *job) {
+    struct mx_worker *worker = context;
+    struct exchange *exchange = (struct exchange *)(void *)job;
+    struct mx_conn *conn = mx_worker_find_conn(worker, exchange->owner);
+    bool is_waiting = conn != NULL && conn->wait == MX_WAIT_AUTH && conn->session.login != NULL &&
+                      conn->session.login->auth == &exchange->auth;
+    mx_rules_release(exchange->rules, worker->index);
+    if (is_waiting) {
+        mx_conn_log_auth(worker, conn, exchange->result);
+        mx_conn_resume(worker, conn, exchange->result);
+        return;
+    }
+    free_login(worker, exchange->login);
+    free_exchange(worker, exchange);
+}
+
 bool mx_conn_auth_ask(struct mx_worker *worker, struct mx_conn *conn) {
     struct exchange *exchange = exchange_of(conn->session.login->auth);
-    exchange->job = (struct mx_helper_job){.run = run_exchange, .inbox = &worker->inbox};
+    exchange->job =
+        (struct mx_helper_job){.run = run_exchange, .answer = on_answer, .inbox = &worker->inbox};
     exchange->owner = mx_worker_op(worker, MX_OP_NONE, conn);
     exchange->users = conn->service->conf->users;
     exchange->rules = conn->service->rules;
@@ -119,27 +136,4 @@ bool mx_conn_auth_ask(struct mx_worker *worker, struct mx_conn *conn) {
     mx_conn_log_limit(worker, conn, "engine.helperQueue");
     mx_session_resume(&conn->session, -EBUSY, &conn->out);
     return false;
-}
-
-static void on_answer(struct mx_worker *worker, struct exchange *exchange) {
-    struct mx_conn *conn = mx_worker_find_conn(worker, exchange->owner);
-    bool is_waiting = conn != NULL && conn->wait == MX_WAIT_AUTH && conn->session.login != NULL &&
-                      conn->session.login->auth == &exchange->auth;
-    mx_rules_release(exchange->rules, worker->index);
-    if (is_waiting) {
-        mx_conn_log_auth(worker, conn, exchange->result);
-        mx_conn_resume(worker, conn, exchange->result);
-        return;
-    }
-    free_login(worker, exchange->login);
-    free_exchange(worker, exchange);
-}
-
-void mx_conn_auth_collect(struct mx_worker *worker) {
-    struct mx_helper_job *job = mx_helper_collect(&worker->inbox);
-    while (job != NULL) {
-        struct mx_helper_job *next = job->next;
-        on_answer(worker, (struct exchange *)(void *)job);
-        job = next;
-    }
 }

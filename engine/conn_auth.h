@@ -17,6 +17,3 @@ void mx_conn_auth_release(struct mx_worker *worker, struct mx_conn *conn);
 
 /* The connection closes. Before its wait is cleared. */
 void mx_conn_auth_drop(struct mx_worker *worker, struct mx_conn *conn);
-
-/* Helpers may have finished: go on with the connections that waited. */
-void mx_conn_auth_collect(struct mx_worker *worker);

@@ -19,6 +19,9 @@ void mx_conn_greet(struct mx_worker *worker, struct mx_conn *conn);
 /* There is a reply buffer with at least `room` octets free. False: no memory (conn_step.c). */
 MX_MUST_CHECK bool mx_conn_has_room(struct mx_worker *worker, struct mx_conn *conn, uint32_t room);
 
+/* The open message, as the sink wants to know it (conn_step.c). */
+struct mx_sink_message mx_conn_message(const struct mx_worker *worker, struct mx_conn *conn);
+
 /* The server's last word, then close (conn.c). Kills when the reply cannot be written. */
 void mx_conn_farewell(struct mx_worker *worker, struct mx_conn *conn, enum mx_farewell why);
 

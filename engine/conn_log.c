@@ -103,3 +103,17 @@ void mx_conn_log_auth(struct mx_worker *worker, const struct mx_conn *conn, int 
     mx_log_str(&line, "server", conn->service->server->name);
     mx_log_end(&line);
 }
+
+void mx_conn_log_refusal(struct mx_worker *worker, const struct mx_conn *conn) {
+    const struct mx_session *session = &conn->session;
+    struct mx_span text = worker->shared.refusal.text;
+    struct mx_log_line line;
+    if (!mx_log_wants(&worker->log, MX_SEVERITY_INFO) || !may_say(worker))
+        return;
+    begin(&line, worker, conn, MX_SEVERITY_INFO, "refused");
+    mx_log_str(&line, "hook", mx_policy_last_hook(&worker->policy));
+    mx_log_str(&line, "point", mx_hook_point_name((enum mx_hook_point)session->hook));
+    mx_log_text(&line, "reply", text);
+    mx_log_str(&line, "server", conn->service->server->name);
+    mx_log_end(&line);
+}

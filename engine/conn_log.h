@@ -22,5 +22,8 @@ void mx_conn_log_message(struct mx_worker *worker, const struct mx_conn *conn, i
  * Nothing is said before a verdict. */
 void mx_conn_log_auth(struct mx_worker *worker, const struct mx_conn *conn, int result);
 
+/* A hook has refused something: which, where, with what. Said as limits are. */
+void mx_conn_log_refusal(struct mx_worker *worker, const struct mx_conn *conn);
+
 /* A limit, by the name of its row, ends the session or refuses it. */
 void mx_conn_log_limit(struct mx_worker *worker, const struct mx_conn *conn, const char *limit);

@@ -2,6 +2,7 @@
 #include "engine/conn_auth.h"
 #include "engine/conn_impl.h"
 #include "engine/conn_log.h"
+#include "engine/conn_policy.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -72,27 +73,6 @@ static bool do_grow(struct mx_worker *worker, struct mx_conn *conn) {
     return true;
 }
 
-/* RFC 5321 4.2.3, RFC 1870 6.1: what cannot be stored is refused before it is sent. */
-static int ask_space(struct mx_worker *worker, struct mx_conn *conn) {
-    static const struct mx_span full = MX_SPAN("452 4.3.1 Insufficient system storage");
-    static const struct mx_span broken = MX_SPAN("451 4.3.0 Temporary storage failure");
-    struct mx_sink *sink = mx_worker_sink(worker, conn);
-    if (sink->class->has_space == NULL)
-        return 0;
-    int err = sink->class->has_space(sink, conn->session.envelope.declared_size);
-    if (err < 0)
-        worker->shared.refusal = (struct mx_refusal){.text = err == -ENOSPC ? full : broken};
-    return err;
-}
-
-static bool do_hook(struct mx_worker *worker, struct mx_conn *conn) {
-    int err = conn->session.hook == MX_HOOK_MAIL ? ask_space(worker, conn) : 0;
-    if (err == 0)
-        err = mx_service_ask(conn->service, &conn->session);
-    mx_session_resume(&conn->session, err, &conn->out);
-    return true;
-}
-
 static bool do_client(struct mx_worker *worker, struct mx_conn *conn) {
     if (!mx_conn_know_client(worker, conn))
         return false;
@@ -116,9 +96,10 @@ static bool do_delay(struct mx_worker *worker, struct mx_conn *conn) {
     return false;
 }
 
-static struct mx_sink_message message_of(const struct mx_worker *worker, struct mx_conn *conn) {
+struct mx_sink_message mx_conn_message(const struct mx_worker *worker, struct mx_conn *conn) {
     return (struct mx_sink_message){mx_worker_op(worker, MX_OP_NONE, conn), conn->sink_token,
-                                    &conn->session, conn->service->server->name};
+                                    &conn->session, conn->service->server->name,
+                                    mx_policy_notes(conn->policy)};
 }
 
 /* True: the sink can take something. False: the connection waits until it can. */
@@ -134,7 +115,7 @@ static bool is_sink_ready(struct mx_worker *worker, struct mx_conn *conn, enum m
 
 static int open_message(struct mx_worker *worker, struct mx_conn *conn) {
     struct mx_sink *sink = mx_worker_sink(worker, conn);
-    struct mx_sink_message message = message_of(worker, conn);
+    struct mx_sink_message message = mx_conn_message(worker, conn);
     int err = sink->class->open(sink, &message);
     conn->sink_token = message.token;
     conn->activity_ms = worker->now_ms;
@@ -149,16 +130,23 @@ static bool do_open(struct mx_worker *worker, struct mx_conn *conn) {
 }
 
 static bool do_body(struct mx_worker *worker, struct mx_conn *conn) {
-    struct mx_sink *sink = mx_worker_sink(worker, conn);
-    struct mx_sink_message message = message_of(worker, conn);
-    int err = sink->class->write(sink, &message, worker->shared.slices, worker->shared.slice_count);
+    const struct mx_span *slices = worker->shared.slices;
+    uint32_t count = worker->shared.slice_count;
+    int err;
+    if (mx_chain_has_header(&conn->service->chain)) {
+        err = mx_conn_hook_content(worker, conn, slices, count);
+    } else {
+        struct mx_sink *sink = mx_worker_sink(worker, conn);
+        struct mx_sink_message message = mx_conn_message(worker, conn);
+        err = sink->class->write(sink, &message, slices, count);
+    }
     mx_session_resume(&conn->session, err, &conn->out);
     return true;
 }
 
 static bool do_commit(struct mx_worker *worker, struct mx_conn *conn) {
     struct mx_sink *sink = mx_worker_sink(worker, conn);
-    struct mx_sink_message message = message_of(worker, conn);
+    struct mx_sink_message message = mx_conn_message(worker, conn);
     int err = sink->class->commit(sink, &message);
     conn->activity_ms = worker->now_ms;
     if (err == MX_EPENDING) {
@@ -172,7 +160,7 @@ static bool do_commit(struct mx_worker *worker, struct mx_conn *conn) {
 
 static bool do_abort(struct mx_worker *worker, struct mx_conn *conn) {
     struct mx_sink *sink = mx_worker_sink(worker, conn);
-    struct mx_sink_message message = message_of(worker, conn);
+    struct mx_sink_message message = mx_conn_message(worker, conn);
     sink->class->abort(sink, &message);
     mx_session_resume(&conn->session, 0, &conn->out);
     return true;
@@ -189,7 +177,7 @@ static bool (*const actions[])(struct mx_worker *, struct mx_conn *) = {
     [MX_ACTION_INPUT]  = do_input,
     [MX_ACTION_OUTPUT] = do_output,
     [MX_ACTION_GROW]   = do_grow,
-    [MX_ACTION_HOOK]   = do_hook,
+    [MX_ACTION_HOOK]   = mx_conn_hook_ask,
     [MX_ACTION_CLIENT] = do_client,
     [MX_ACTION_AUTH_BEGIN] = do_auth_begin,
     [MX_ACTION_AUTH]   = do_auth,
@@ -271,6 +259,7 @@ static void run(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *
     if (conn->state != MX_CONN_OPEN)
         return;
     mx_conn_auth_release(worker, conn);
+    mx_conn_policy_release(worker, conn);
     if (conn->out.len > 0) {
         mx_worker_mark_dirty(worker, conn);
     } else if (conn->out.ptr != NULL) {
@@ -413,6 +402,12 @@ void mx_conn_greet(struct mx_worker *worker, struct mx_conn *conn) {
         return;
     }
     enum mx_action action = mx_session_greet(&conn->session, &conn->out);
+    if (action == MX_ACTION_HOOK) {
+        if (!mx_conn_hook_ask(worker, conn))
+            return;
+        action = mx_session_greet(&conn->session, &conn->out);
+        assert(action != MX_ACTION_HOOK); /* it is asked once */
+    }
     conn->is_greeted = action != MX_ACTION_DELAY;
     if (action == MX_ACTION_DELAY)
         do_delay(worker, conn);

@@ -1,6 +1,7 @@
 /* conn_timer.c - deadlines: idle time, content time, data rate, lingering, draining. */
 #include "engine/conn_impl.h"
 #include "engine/conn_log.h"
+#include "engine/conn_policy.h"
 
 static uint64_t min_u64(uint64_t a, uint64_t b) {
     return a < b ? a : b;
@@ -20,7 +21,7 @@ static uint32_t idle_limit(const struct mx_conn *conn) {
 /* It waits for us: that time is not the client's. */
 static bool is_ours(const struct mx_conn *conn) {
     return conn->wait == MX_WAIT_COMMIT || conn->wait == MX_WAIT_SINK ||
-           conn->wait == MX_WAIT_OPEN || conn->wait == MX_WAIT_AUTH;
+           conn->wait == MX_WAIT_OPEN || conn->wait == MX_WAIT_AUTH || conn->wait == MX_WAIT_HOOK;
 }
 
 void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn) {
@@ -32,8 +33,8 @@ void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn) {
         mx_timer_set(&worker->wheel, &conn->timer, conn->window_ms + MX_CLOSE_MS);
         return;
     }
-    if (conn->wait == MX_WAIT_DELAY)
-        return; /* the timer is the delay */
+    if (conn->wait == MX_WAIT_DELAY || conn->wait == MX_WAIT_HOOK)
+        return; /* the timer is theirs */
     const struct mx_conf_server *server = conn->service->server;
     /* The phase may change without a word to the wheel: no look is further away than the shortest
      * limit of any phase. */
@@ -110,6 +111,8 @@ void mx_conn_on_timer(struct mx_worker *worker, struct mx_conn *conn) {
     case MX_CONN_OPEN:
         if (conn->wait == MX_WAIT_DELAY)
             on_delay_over(worker, conn);
+        else if (conn->wait == MX_WAIT_HOOK)
+            mx_conn_hook_on_timer(worker, conn);
         else
             on_open_timer(worker, conn);
         break;

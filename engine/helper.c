@@ -140,6 +140,21 @@ bool mx_helper_finish(struct mx_helper_job *job) {
     return before == NULL;
 }
 
+void mx_helper_answer_all(struct mx_helper_inbox *inbox) {
+    struct mx_helper_job *first = NULL, *job = mx_helper_collect(inbox);
+    while (job != NULL) { /* turn the list round */
+        struct mx_helper_job *next = job->next;
+        job->next = first;
+        first = job;
+        job = next;
+    }
+    while (first != NULL) {
+        job = first;
+        first = job->next; /* the job is gone behind its answer */
+        job->answer(inbox->context, job);
+    }
+}
+
 /* ---- the threads ---- */
 
 static void sleep_ms(long ms) {

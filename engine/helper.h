@@ -17,13 +17,18 @@ struct mx_helper_job;
 struct mx_helper_inbox {
     _Atomic(struct mx_helper_job *) done; /* the last one first */
     int ring_fd;                          /* to be woken; a message MX_OP_HELPED; -1: is not */
+    void *context;                        /* for answer */
 };
 
 /* scratch: MX_HELPER_SCRATCH octets of the helper's own, zeroed once. */
 typedef void mx_helper_run_fn(struct mx_helper_job *self, void *scratch);
 
+/* The poster's: a job of his is back. context is his inbox's. */
+typedef void mx_helper_answer_fn(void *context, struct mx_helper_job *self);
+
 struct mx_helper_job {
     mx_helper_run_fn *run;
+    mx_helper_answer_fn *answer;
     struct mx_helper_inbox *inbox;
     struct mx_helper_job *next; /* in the inbox, or in what was taken from it */
 };
@@ -56,3 +61,6 @@ static inline struct mx_helper_job *mx_helper_collect(struct mx_helper_inbox *in
         return NULL;
     return atomic_exchange_explicit(&inbox->done, NULL, memory_order_acquire);
 }
+
+/* Likewise, and hand each to its answer, the first one first. */
+void mx_helper_answer_all(struct mx_helper_inbox *inbox);

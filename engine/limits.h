@@ -58,6 +58,12 @@ enum {
     /* longest time between two looks at a connection's clocks (ms) */
     MX_TIMER_CHECK_MS = 10000,
 
+    /* header of a message, as long as a hook wants to see it whole; with a window of content it
+       fits into what a sink that is ready takes (octets) */
+    MX_HEADER_MAX = 80 << 10,
+    /* attributes that hooks give one message, all together (octets) */
+    MX_NOTES_MAX = 16 << 10,
+
     /* lines about limits that a worker writes in a second; the rest is only counted */
     MX_LOG_LIMITS_PER_S = 20,
 

@@ -31,6 +31,7 @@
     X(sink_waits, "times", "a message waited for the sink")                                        \
     X(memory_refused, "connections", "closed because the session memory was used up")              \
     X(helper_refused, "logins", "refused with 454 because too many waited for the helpers")        \
+    X(hook_timeouts, "questions", "hooks that got no answer in time: onFailure decided")           \
     X(drain_killed, "sessions", "ended by drainTimeout in the middle of something")                \
     X(connection_timeouts, "sessions", "ended by connectionTimeout")                               \
     X(proxy_timeouts, "connections", "closed because no PROXY header came in time")                \

@@ -18,7 +18,9 @@ static int new_services(struct mx_rules *self, struct mx_rules_world *world,
     for (uint32_t i = 0; i < self->conf->server_count; i++) {
         struct mx_service *service = &self->services[i];
         uint32_t old = before != NULL ? predecessors[i] : MX_CONF_NO_SERVER;
-        mx_service_init(service, self->conf, i, world->accepts_all);
+        self->service_count++;
+        if (mx_service_init(service, self->conf, i, world->accepts_all) < 0)
+            return -ENOMEM;
         service->rules = self;
         service->session_conf.faults = world->faults;
         if (world->sink_class != NULL)
@@ -28,7 +30,6 @@ static int new_services(struct mx_rules *self, struct mx_rules_world *world,
         if (service->tally == NULL)
             return -ENOMEM;
         service->tally->users++;
-        self->service_count++;
     }
     return 0;
 }
@@ -57,8 +58,9 @@ void mx_rules_free(struct mx_rules *self) {
         return;
     for (uint32_t i = 0; i < self->service_count; i++) {
         struct mx_tally *tally = self->services[i].tally;
-        if (--tally->users == 0)
+        if (tally != NULL && --tally->users == 0)
             free(tally);
+        mx_service_deinit(&self->services[i]);
     }
     free(self->services);
     free(self->holds);

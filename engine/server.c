@@ -484,6 +484,7 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
     drain_logs(&self);
     sum_up(&self, totals);
     mx_server_log_spool(&self);
+    mx_server_log_hooks(&self);
     mx_log_event(&self.log, MX_SEVERITY_INFO, "stopped", "result", code == 0 ? "clean" : "error");
     free_all(&self);
     return code;

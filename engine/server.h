@@ -68,3 +68,6 @@ bool mx_server_keeps_mail(const struct mx_server *self);
 MX_MUST_CHECK int mx_server_open_spool(struct mx_server *self);
 /* What it has done, in one line of the log. */
 void mx_server_log_spool(struct mx_server *self);
+
+/* One line for each hook that was asked (server_hooks.c). Behind the end of the workers. */
+void mx_server_log_hooks(struct mx_server *self);

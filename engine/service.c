@@ -1,8 +1,6 @@
 #include "engine/service.h"
 
 #include "config/users.h"
-#include "engine/policy/identity.h"
-#include "engine/policy/rcpt.h"
 #include "engine/policy/relay.h"
 #include "engine/rules.h"
 
@@ -21,8 +19,6 @@ static void set_auth(struct mx_session_conf *self, const struct mx_conf *conf,
     self->needs_tls_for_auth = auth->is_ssl_required;
     self->max_auth_failures = server->max_auth_failures;
     self->auth_failure_delay_ms = auth->failure_delay_ms;
-    if (auth->is_required && self->has_auth)
-        self->hooks |= 1u << MX_HOOK_MAIL;
     for (uint32_t i = 0; i < auth->mechanisms.count; i++) {
         enum mx_sasl_mechanism mechanism = (enum mx_sasl_mechanism)auth->mechanisms.rows[i];
         bool is_scram = mechanism == MX_SASL_SCRAM_SHA_256;
@@ -39,12 +35,10 @@ static void set_identity(struct mx_session_conf *self, const struct mx_conf_serv
         [MX_VERIFY_IDENTITY_STRICT] = MX_SESSION_FROM_EVERYBODY,
     };
     self->wants_from = wants_from[server->verify_identity];
-    if (server->verify_identity != MX_VERIFY_IDENTITY_DISABLED)
-        self->hooks |= 1u << MX_HOOK_MAIL | 1u << MX_HOOK_MESSAGE;
 }
 
-void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_t server_index,
-                     bool accepts_all) {
+int mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_t server_index,
+                    bool accepts_all) {
     const struct mx_conf_server *server = &conf->servers[server_index];
     memset(self, 0, sizeof *self);
     self->conf = conf;
@@ -63,7 +57,6 @@ void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32
         .has_smtputf8 = server->smtp_utf8,
         .needs_proxy = server->proxy_required,
         .hidden_features = server->hidden_features,
-        .hooks = accepts_all ? 0 : 1u << MX_HOOK_RCPT,
         .max_message_octets = server->max_message_octets,
         .max_line_octets = server->max_line_octets > 0 ? server->max_line_octets : MX_LINE_MAX,
         .max_data_line_octets = server->max_data_line_octets,
@@ -71,10 +64,17 @@ void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32
         .max_errors = server->max_errors,
         .max_transactions = server->max_transactions,
     };
-    if (!accepts_all && !server->is_lmtp) {
+    if (accepts_all)
+        return 0;
+    if (!server->is_lmtp) {
         set_auth(&self->session_conf, conf, server);
         set_identity(&self->session_conf, server);
     }
+    return mx_chain_init(&self->chain, conf, server, &self->session_conf);
+}
+
+void mx_service_deinit(struct mx_service *self) {
+    mx_chain_deinit(&self->chain);
 }
 
 bool mx_service_admits(const struct mx_service *self, const struct mx_ip *peer) {
@@ -121,64 +121,7 @@ void mx_service_leave_address(struct mx_service *self, const struct mx_ip *addre
         mx_iptable_leave(self->iptable, self->tally->id, address);
 }
 
-static struct mx_span last_rcpt(const struct mx_session *session) {
-    struct mx_rcpt rcpt = {0};
-    uint32_t cursor = session->rcpt_at;
-    bool is_there = mx_envelope_rcpt_next(&session->envelope, &cursor, &rcpt);
-    return is_there ? rcpt.address : (struct mx_span){0};
-}
-
-/* The hooks of handlerchain come before the core ones. */
-static int ask_rcpt(const struct mx_service *self, struct mx_session *session) {
-    static const struct mx_conf_hook built_in = {.kind = MX_HOOK_KIND_VALID_RCPT,
-                                                 .uses_aliases = true};
-    const struct mx_conf_server *server = self->server;
-    struct mx_span rcpt = last_rcpt(session);
-    bool is_checked = false;
-    int err = 0;
-    for (uint32_t i = 0; i < server->hook_count && err == 0; i++) {
-        switch (server->hooks[i].kind) {
-        case MX_HOOK_KIND_VALID_RCPT:
-            err = mx_rcpt_check(self->conf, &server->hooks[i], rcpt, session->shared);
-            is_checked = true;
-            break;
-        case MX_HOOK_KIND_COUNT:
-            break;
-        }
-    }
-    if (err == 0 && server->is_lmtp && !is_checked && self->conf->users != NULL)
-        err = mx_rcpt_check(self->conf, &built_in, rcpt, session->shared);
-    if (err == 0)
-        err = mx_relay_check(self->conf, session, rcpt, &session->shared->refusal);
-    if (err == 0 && !server->is_lmtp) /* again: who is logged in may have changed */
-        err = mx_identity_check(self->conf, server, session, &session->shared->refusal);
-    return err;
-}
-
-static int ask_mail(const struct mx_service *self, struct mx_session *session) {
-    struct mx_refusal *refusal = &session->shared->refusal;
-    if (self->server->is_lmtp)
-        return 0;
-    int err = mx_identity_check(self->conf, self->server, session, refusal);
-    return err == 0 ? mx_relay_check_sender(self->server, session, refusal) : err;
-}
-
 void mx_service_know_client(const struct mx_service *self, struct mx_session *session) {
     session->is_authorized = !self->server->is_lmtp &&
                              mx_relay_is_in(&self->server->authorized_addresses, &session->peer);
-}
-
-int mx_service_ask(const struct mx_service *self, struct mx_session *session) {
-    switch ((enum mx_hook_point)session->hook) {
-    case MX_HOOK_RCPT:
-        return ask_rcpt(self, session);
-    case MX_HOOK_MAIL:
-        return ask_mail(self, session);
-    case MX_HOOK_MESSAGE:
-        return mx_identity_check_header(self->conf, session, &session->shared->refusal);
-    case MX_HOOK_DATA:
-    case MX_HOOK_POINT_COUNT:
-        break;
-    }
-    return 0;
 }

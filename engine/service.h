@@ -4,6 +4,7 @@
 #pragma once
 #include "config/conf.h"
 #include "engine/iptable.h"
+#include "engine/policy/policy.h"
 #include "engine/sink/sink.h"
 #include "proto/session.h"
 
@@ -16,15 +17,18 @@ struct mx_service {
     const struct mx_conf *conf;
     const struct mx_conf_server *server;
     struct mx_session_conf session_conf;
+    struct mx_chain chain;
     struct mx_rules *rules; /* of which it is one; set by the caller, as are the next two */
     struct mx_tally *tally;
     struct mx_iptable *iptable; /* NULL: no connectionLimitPerIP can be set */
     uint32_t sink;              /* of the worker's sinks: 0, unless the caller sets another */
 };
 
-/* Fill the rules from a server's configuration. accepts_all: the benchmark preset (mxring sink). */
-void mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_t server_index,
-                     bool accepts_all);
+/* Fill the rules from a server's configuration. accepts_all: the benchmark preset (mxring sink). 0
+ * or -ENOMEM. */
+MX_MUST_CHECK int mx_service_init(struct mx_service *self, const struct mx_conf *conf,
+                                  uint32_t server_index, bool accepts_all);
+void mx_service_deinit(struct mx_service *self);
 
 /* What its sessions must know of where their mail goes. */
 void mx_service_set_sink(struct mx_service *self, const struct mx_sink_class *sink_class);
@@ -56,7 +60,3 @@ void mx_service_leave_address(struct mx_service *self, const struct mx_ip *addre
 
 /* session->peer is known, or another one: what follows from it. */
 void mx_service_know_client(const struct mx_service *self, struct mx_session *session);
-
-/* Ask the policy at a point of the chain. 0, or a negative error with session->shared->refusal set.
- */
-MX_MUST_CHECK int mx_service_ask(const struct mx_service *self, struct mx_session *session);

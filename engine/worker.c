@@ -1,6 +1,6 @@
 #include "engine/worker.h"
 
-#include "engine/conn_auth.h"
+#include "engine/conn_policy.h"
 #include "engine/limits.h"
 #include "engine/spool/log.h"
 #include "engine/swap.h"
@@ -263,7 +263,7 @@ int mx_worker_turn(struct mx_worker *self) {
     mx_ring_consume(&self->ring, count);
     mx_buf_publish(&self->buf);
     wake_starved(self);
-    mx_conn_auth_collect(self);
+    mx_helper_answer_all(&self->inbox);
     fire_timers(self);
     if (self->is_accept_paused && self->now_ms >= self->accept_retry_ms)
         mx_listener_on_room(self);
@@ -363,6 +363,7 @@ int mx_worker_init(struct mx_worker *self, struct mx_fleet *fleet, uint32_t inde
     read_clocks(self);
     mx_timer_init(&self->wheel, self->now_ms);
     self->inbox.ring_fd = mx_ring_fd(&self->ring);
+    self->inbox.context = self;
     bool can_wait = self->ring.features & MX_RING_MIN_WAIT;
     mx_batch_init(&self->batch, can_wait ? conf->batch_wait_us : MX_BATCH_WAIT_OFF, self->now_ms);
     int err = mx_log_init(&self->log, fleet->conf->log.queue_octets,
@@ -386,6 +387,7 @@ void mx_worker_begin(struct mx_worker *self) {
     }
     if (self->spool != NULL)
         mx_spool_log_bind(self->spool, sink_done, sink_ready, self);
+    mx_conn_policy_init(self);
     mx_listener_arm_all(self);
     atomic_store(&self->is_taking, true);
     atomic_store_explicit(&self->is_ready, true, memory_order_release);

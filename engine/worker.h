@@ -91,6 +91,7 @@ struct mx_worker {
     uint32_t session_seq; /* connections served so far */
     uint32_t passing;     /* connections on their way to another worker */
     struct mx_helper_inbox inbox;
+    struct mx_policy_host policy;
     struct mx_batch batch;
     struct mx_spool_log *spool; /* NULL: mail is not kept */
     uint32_t *sink_waiters;     /* ring of conn_capacity slots that wait for the sink ... */

@@ -15,6 +15,7 @@
     X(MX_EPENDING, -5005, "result comes later")                                                    \
     X(MX_ECONFIG, -5006, "configuration error")                                                    \
     X(MX_ETLS, -5010, "TLS failure")                                                               \
+    X(MX_EREFUSED, -5012, "refused by policy")                                                     \
     X(MX_EEND, -5011, "the peer has ended its side")
 
 #define MX_ERR_ENUM(name, number, text) name = (number),

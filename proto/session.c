@@ -43,15 +43,6 @@ static enum mx_action nothing_more(struct mx_session *self, int result, struct m
     return MX_ACTION_NONE;
 }
 
-enum mx_action mx_session_ask_hook(struct mx_session *self, enum mx_hook_point point,
-                                   mx_session_continue_fn *on_resume, struct mx_out *out) {
-    if (!(self->conf->hooks & (1u << point)))
-        return on_resume(self, 0, out);
-    self->hook = (uint8_t)point;
-    self->shared->refusal = (struct mx_refusal){0};
-    return mx_session_park(self, MX_ACTION_HOOK, on_resume, (enum mx_session_state)self->state);
-}
-
 static enum mx_action on_grown(struct mx_session *self, int result, struct mx_out *out) {
     (void)out;
     self->is_memory_refused = result < 0;
@@ -82,16 +73,6 @@ enum mx_action mx_session_say(struct mx_session *self, struct mx_out *out, struc
     mx_session_count_reply(self, line.ptr[0]);
     mx_out_put(out, line);
     return MX_ACTION_NONE;
-}
-
-enum mx_action mx_session_refuse(struct mx_session *self, struct mx_out *out) {
-    struct mx_span text = self->shared->refusal.text;
-    if (text.len == 0)
-        text = MX_SPAN("451 Temporary problem. Please try again later");
-    mx_session_count_reply(self, text.ptr[0]);
-    mx_reply_echo(out, text, MX_REPLY_LINE_MAX - 2, true);
-    mx_out_put(out, MX_SPAN("\r\n"));
-    return self->shared->refusal.is_disconnect ? mx_session_end(self) : MX_ACTION_NONE;
 }
 
 enum mx_action mx_session_end(struct mx_session *self) {
@@ -140,6 +121,8 @@ void mx_session_reset(struct mx_session *self) {
     self->received_octets = self->stored_octets = 0;
     self->data_line_octets = 0;
     self->is_line_cr = false;
+    self->unknown_count = 0;
+    self->refusal_len = 0;
 }
 
 /* ---- verbs that need no file of their own (others: session_verbs.c) ---- */
@@ -155,7 +138,13 @@ static enum mx_action verb_quit(struct mx_session *self, struct mx_span args, st
 }
 
 static enum mx_action unknown(struct mx_session *self, struct mx_span verb, struct mx_out *out) {
-    self->shared->counters.unknown_commands++;
+    enum mx_action action;
+    if (!self->is_hook_asked) {
+        self->shared->counters.unknown_commands++;
+        self->unknown_count = (uint16_t)(self->unknown_count + (self->unknown_count < UINT16_MAX));
+    }
+    if (!mx_session_hook_first(self, MX_HOOK_UNKNOWN, &action))
+        return action;
     if (self->conf->proto == MX_PROTO_LMTP)
         return SAY(self, out, "500 Unable to process request: the command is unknown");
     mx_session_count_reply(self, '5');
@@ -307,7 +296,8 @@ static enum mx_action run_line(struct mx_session *self, struct mx_span line, str
         return run_verb(self, verb, args, out);
     if (!is_handled)
         action = unknown(self, name, out);
-    if (verb == MX_VERB_UNKNOWN && is_odd_bdat(self, line))
+    bool is_answered = action == MX_ACTION_NONE && self->state != MX_STATE_CLOSED;
+    if (is_answered && verb == MX_VERB_UNKNOWN && is_odd_bdat(self, line))
         return mx_session_end(self);
     return action;
 }
@@ -359,7 +349,9 @@ static enum mx_action refuse_bare_lf(struct mx_session *self, struct mx_span lin
 
 /* The command wants something of the driver first. A failed login waits behind its own line. */
 static bool runs_again(const struct mx_session *self, enum mx_action action) {
-    return action == MX_ACTION_GROW || action == MX_ACTION_AUTH_BEGIN ||
+    bool is_first_hook =
+        action == MX_ACTION_HOOK && (self->hook == MX_HOOK_HELO || self->hook == MX_HOOK_UNKNOWN);
+    return action == MX_ACTION_GROW || action == MX_ACTION_AUTH_BEGIN || is_first_hook ||
            (action == MX_ACTION_DELAY && !self->is_in_auth);
 }
 
@@ -385,7 +377,7 @@ static enum mx_action step_command(struct mx_session *self, struct mx_span *in,
             return action;
         }
         self->shared->counters.bare_lf_commands += bare_lf;
-        self->is_memory_refused = self->is_fault_done = false;
+        self->is_memory_refused = self->is_fault_done = self->is_hook_asked = false;
     }
     self->shared->counters.commands++;
     return action;
@@ -404,6 +396,13 @@ void mx_session_init(struct mx_session *self, const struct mx_session_conf *conf
     mx_line_init(&self->line, conf->max_line_octets);
 }
 
+/* No service: the refusal is the greeting. */
+static enum mx_action end_greeting(struct mx_session *self) {
+    if (self->state != MX_STATE_CLOSED)
+        mx_session_enter(self, MX_STATE_CLOSED);
+    return MX_ACTION_CLOSE;
+}
+
 enum mx_action mx_session_greet(struct mx_session *self, struct mx_out *out) {
     const struct mx_session_conf *conf = self->conf;
     if (conf->faults != NULL) {
@@ -412,11 +411,14 @@ enum mx_action mx_session_greet(struct mx_session *self, struct mx_out *out) {
             return MX_ACTION_DELAY; /* greet is called again after resume */
         self->is_fault_done = false;
         mx_session_fault(self, MX_FAULT_CONNECT, &is_handled, out);
-        if (is_handled) { /* no service: the refusal is the greeting */
-            if (self->state != MX_STATE_CLOSED)
-                mx_session_enter(self, MX_STATE_CLOSED);
-            return MX_ACTION_CLOSE;
-        }
+        if (is_handled)
+            return end_greeting(self);
+    }
+    if (!conf->needs_proxy) { /* else nobody knows yet who it is */
+        enum mx_action action;
+        if (!mx_session_hook_first(self, MX_HOOK_CONNECT, &action))
+            return action == MX_ACTION_NONE ? end_greeting(self) : action;
+        self->is_hook_asked = false;
     }
     mx_out_put(out, MX_SPAN("220 "));
     if (conf->greeting.len > 0) {

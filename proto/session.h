@@ -29,8 +29,9 @@ enum mx_action {
                        * again, with more behind it */
     MX_ACTION_OUTPUT, /* *out has less than MX_OUT_ROOM_MIN left: make room, then step again */
     MX_ACTION_GROW, /* give envelope.base at least self->grow_octets in all; resume(0 or -ENOMEM) */
-    MX_ACTION_HOOK, /* run the policy at self->hook; resume(0 = go on, MX_EPENDING never, or with
-                     * shared->refusal set: a negative error) */
+    MX_ACTION_HOOK, /* run the policy at self->hook; resume(0 = go on, MX_EPENDING never, -EACCES
+                     * with shared->refusal set, or another error; at MX_HOOK_MESSAGE that is one of
+                     * the sink's) */
     MX_ACTION_CLIENT, /* a PROXY header has named the client, self->peer; resume(0), or farewell */
     MX_ACTION_AUTH_BEGIN, /* give self->login and self->login->auth, both zeroed; resume(0 or
                            * -ENOMEM). Taken back when mx_session_is_done_with_* say so */
@@ -50,7 +51,7 @@ enum { MX_OUT_ROOM_MIN = 2048, MX_REPLY_LINE_MAX = 512 };
 
 /* Octets of a HELO name that are kept for the Received line and the log. Longer names are accepted
  * and echoed in full; an idle connection may not cost more than 512 octets. */
-enum { MX_HELO_STORED_MAX = 120 };
+enum { MX_HELO_STORED_MAX = 104 };
 
 /* Most slices of one MX_ACTION_BODY. */
 enum { MX_BODY_SLICES = 16 };
@@ -71,14 +72,21 @@ enum mx_session_from {
 
 enum mx_proto { MX_PROTO_SMTP, MX_PROTO_LMTP };
 
-/* Points of the handler chain; as bits in mx_session_conf.hooks. Others follow with their issues.
- */
+/* Points of the handler chain; as bits in mx_session_conf.hooks. The session asks at those marked +
+ * when their bit is set; the others are the driver's own. */
 enum mx_hook_point {
-    MX_HOOK_MAIL,
-    MX_HOOK_RCPT,
-    MX_HOOK_DATA,
-    MX_HOOK_MESSAGE,
-    MX_HOOK_POINT_COUNT
+    MX_HOOK_CONNECT,    /* + before the greeting, or when a PROXY header has named the client */
+    MX_HOOK_HELO,       /* + HELO, EHLO, LHLO with a good name, which is helo_name */
+    MX_HOOK_MAIL,       /* + the sender stands in the envelope */
+    MX_HOOK_RCPT,       /* + so does the recipient, at rcpt_at */
+    MX_HOOK_DATA,       /* + DATA, or the first BDAT */
+    MX_HOOK_HEADER,     /* the header of the message is here */
+    MX_HOOK_CONTENT,    /* a piece of what comes behind the header */
+    MX_HOOK_MESSAGE,    /* + all of the message is here; also asked for one that BODY has failed
+                         * with MX_EREFUSED, for the reply */
+    MX_HOOK_UNKNOWN,    /* + an unknown command; unknown_count says which */
+    MX_HOOK_DISCONNECT, /* the connection is gone */
+    MX_HOOK_POINT_COUNT,
 };
 
 /* EHLO lines that disabledFeatures can hide, in EHLO order. CHUNKING, BINARYMIME and LIMITS are
@@ -204,21 +212,26 @@ struct mx_session {
     bool is_failed;    /* the message will be refused at its end; content is dropped */
     bool is_chunked;   /* the transaction uses BDAT */
     bool is_last_chunk;
-    bool is_fault_done;        /* the fault's delay of this command is over */
-    bool is_line_stuffed;      /* the current content line began with a dot of the stuffing */
-    bool is_line_cr;           /* the last octet of the current content line is a CR */
-    bool is_memory_refused;    /* GROW was refused: the command gets 452 */
-    bool is_trace_due;         /* the Received line has not been handed to the sink yet */
-    bool is_abort_due;         /* tell the sink to forget the open message */
-    uint8_t content_result;    /* enum mx_dot_result of the scan before a BODY action */
-    uint8_t chunk_refusal;     /* why the BDAT chunk is dropped: enum chunk_refusal */
-    uint8_t pending;           /* enum mx_action that the next step returns */
-    bool is_authorized : 1;    /* public, set with peer: it is in authorizedAddresses */
-    bool is_authenticated : 1; /* public: login says who it is */
-    bool is_in_auth : 1;       /* an AUTH exchange is under way: login->auth is in use */
-    bool is_tls : 1;           /* public, set by the driver: the octets come encrypted */
-    bool wants_from : 1;       /* the header of the open message is being looked at */
-    uint16_t auth_failures;    /* public: failed logins */
+    bool is_fault_done;          /* the fault's delay of this command is over */
+    bool is_line_stuffed;        /* the current content line began with a dot of the stuffing */
+    bool is_line_cr;             /* the last octet of the current content line is a CR */
+    bool is_memory_refused;      /* GROW was refused: the command gets 452 */
+    bool is_trace_due;           /* the Received line has not been handed to the sink yet */
+    bool is_abort_due;           /* tell the sink to forget the open message */
+    uint8_t content_result;      /* enum mx_dot_result of the scan before a BODY action */
+    uint8_t chunk_refusal;       /* why the BDAT chunk is dropped: enum chunk_refusal */
+    uint8_t pending;             /* enum mx_action that the next step returns */
+    bool is_authorized : 1;      /* public, set with peer: it is in authorizedAddresses */
+    bool is_authenticated : 1;   /* public: login says who it is */
+    bool is_in_auth : 1;         /* an AUTH exchange is under way: login->auth is in use */
+    bool is_hook_asked : 1;      /* the hook of the command that runs again has answered */
+    bool is_hook_refused : 1;    /* ... with a refusal, which is written */
+    bool ends_after_message : 1; /* what was refused so has the connection closed */
+    bool is_tls : 1;             /* public, set by the driver: the octets come encrypted */
+    bool wants_from : 1;         /* the header of the open message is being looked at */
+    uint16_t auth_failures;      /* public: failed logins */
+    uint16_t unknown_count;      /* public: unknown commands since the transaction was forgotten */
+    uint16_t refusal_len;        /* octets of the reply to MX_EREFUSED, in the envelope's scratch */
     struct mx_line line;
     struct mx_dot dot;
     uint32_t id;          /* session id of the Received line and the log */

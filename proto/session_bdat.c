@@ -22,7 +22,7 @@ static enum mx_action chunk_end(struct mx_session *self, struct mx_out *out) {
         return mx_session_finish(self, out);
     }
     if (self->is_failed) /* RFC 3030 2: the client has to begin anew */
-        return mx_session_put_result(self, out);
+        return mx_session_put_failure(self, out);
     mx_out_put(out, MX_SPAN("250 2.0.0 "));
     mx_reply_number(out, self->chunk_octets);
     mx_out_put(out, MX_SPAN(" octets received\r\n"));

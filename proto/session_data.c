@@ -15,7 +15,8 @@ void mx_session_fail(struct mx_session *self, int err) {
         self->shared->counters.data_line_limit++;
 }
 
-/* ---- what is kept of a message beside its content: the Received line, then struct mx_from ---- */
+/* ---- what is kept of a message beside its content: the Received line or the refusal of a
+ * hook, then struct mx_from ---- */
 
 _Static_assert(MX_TRACE_HEADER_MAX % _Alignof(struct mx_from) == 0, "it would not be aligned");
 
@@ -33,7 +34,10 @@ static bool wants_from(const struct mx_session *self) {
 
 /* Nobody logs in while a message is open. */
 static uint32_t scratch_len(const struct mx_session *self) {
-    uint32_t len = self->conf->needs_trace || wants_from(self) ? MX_TRACE_HEADER_MAX : 0;
+    const struct mx_session_conf *conf = self->conf;
+    static_assert((int)MX_TRACE_HEADER_MAX >= (int)MX_REPLY_LINE_MAX, "a refusal fits");
+    bool is_needed = conf->needs_trace || wants_from(self) || (conf->hooks & 1u << MX_HOOK_MESSAGE);
+    uint32_t len = is_needed ? MX_TRACE_HEADER_MAX : 0;
     if (wants_from(self))
         len += (uint32_t)sizeof(struct mx_from) + (self->is_authenticated ? MX_FROM_TEXT_MAX : 0);
     return len;
@@ -116,14 +120,14 @@ static struct mx_span refusal_text(const struct mx_session *self, int err) {
         return MX_SPAN("552 Quota exceeded");
     case LINE_TOO_LONG:
         return MX_SPAN("500 5.5.2 Line too long");
+    case MX_EREFUSED:
+        return MX_SPAN("554 Email rejected");
     case FAULT_SOFT:
         return MX_SPAN("450 4.3.0 Error: command failed");
     case FAULT_HARD:
         return MX_SPAN("500 5.3.0 Error: command failed");
     case NO_FROM:
         return MX_SPAN("503 5.5.4 Missing From header");
-    case POLICY:
-        return self->shared->refusal.text;
     case -ENOSPC:
     case -EDQUOT:
     case -ENOMEM:
@@ -140,9 +144,15 @@ static void put_final(struct mx_session *self, int err, struct mx_span rcpt, str
     struct mx_span text = MX_SPAN("250 2.6.0 Message received");
     if (err < 0)
         text = refusal_text(self, err);
+    bool is_hook = err == MX_EREFUSED && self->refusal_len > 0;
+    if (is_hook)
+        text = (struct mx_span){self->envelope.base + self->envelope.rcpts_end, self->refusal_len};
     mx_session_count_line(self, text.ptr[0]);
-    mx_out_put(out, text);
-    if (rcpt.len > 0 && (err == 0 || text.ptr[0] == '4')) {
+    if (is_hook)
+        mx_reply_echo(out, text, MX_REPLY_LINE_MAX - 2, true);
+    else
+        mx_out_put(out, text);
+    if (!is_hook && rcpt.len > 0 && (err == 0 || text.ptr[0] == '4')) {
         mx_out_put(out, MX_SPAN(" <"));
         mx_reply_echo(out, rcpt, MX_REPLY_LINE_MAX - 60, self->envelope.is_smtputf8);
         mx_out_put(out, MX_SPAN(">"));
@@ -187,6 +197,8 @@ static void count_content(struct mx_session *self) {
 
 static enum mx_action end_transaction(struct mx_session *self) {
     mx_session_reset(self);
+    if (self->ends_after_message)
+        return mx_session_end(self);
     mx_session_enter(self, MX_STATE_COMMAND);
     return MX_ACTION_NONE;
 }
@@ -228,15 +240,40 @@ static enum mx_action on_committed(struct mx_session *self, int result, struct m
     return put_results(self, out);
 }
 
+/* The reply of a hook has to wait for its turn, in LMTP perhaps for the client to read others. */
+static void keep_refusal(struct mx_session *self) {
+    const struct mx_refusal *refusal = &self->shared->refusal;
+    size_t len = refusal->text.len < MX_REPLY_LINE_MAX ? refusal->text.len : MX_REPLY_LINE_MAX;
+    char *room = mx_envelope_scratch(&self->envelope, scratch_len(self));
+    assert(room != NULL); /* has_message_room was asked when the message began */
+    if (len > 0)
+        memcpy(room, refusal->text.ptr, len);
+    self->refusal_len = (uint16_t)len;
+    self->ends_after_message = refusal->is_disconnect;
+    mx_session_fail(self, MX_EREFUSED);
+}
+
 static enum mx_action on_message_hook(struct mx_session *self, int result, struct mx_out *out) {
-    if (result == 0)
-        return mx_session_park(self, MX_ACTION_COMMIT, on_committed,
-                               (enum mx_session_state)self->state);
-    assert(self->conf->proto != MX_PROTO_LMTP && self->shared->refusal.text.len > 0);
-    bool is_end = self->shared->refusal.is_disconnect;
-    mx_session_fail(self, POLICY);
-    enum mx_action action = put_results(self, out);
-    return is_end ? mx_session_end(self) : action;
+    if (result == -EACCES)
+        keep_refusal(self);
+    else if (result < 0)
+        mx_session_fail(self, result);
+    if (self->is_failed)
+        return put_results(self, out);
+    return mx_session_park(self, MX_ACTION_COMMIT, on_committed,
+                           (enum mx_session_state)self->state);
+}
+
+static enum mx_action on_chunk_refused(struct mx_session *self, int result, struct mx_out *out) {
+    if (result < 0)
+        keep_refusal(self);
+    return mx_session_put_result(self, out);
+}
+
+enum mx_action mx_session_put_failure(struct mx_session *self, struct mx_out *out) {
+    if (self->message_error != MX_EREFUSED)
+        return mx_session_put_result(self, out);
+    return mx_session_ask_hook(self, MX_HOOK_MESSAGE, on_chunk_refused, out);
 }
 
 enum mx_action mx_session_finish(struct mx_session *self, struct mx_out *out) {
@@ -250,9 +287,10 @@ enum mx_action mx_session_finish(struct mx_session *self, struct mx_out *out) {
             return MX_ACTION_NONE;
         mx_session_fault_message(self, MX_FAULT_DOT);
     }
-    if (self->wants_from && !from_of(self)->has_from && !from_of(self)->has_sender)
+    bool is_refused = self->message_error == MX_EREFUSED;
+    if (self->wants_from && !is_refused && !from_of(self)->has_from && !from_of(self)->has_sender)
         mx_session_fail(self, NO_FROM);
-    if (self->is_failed)
+    if (self->is_failed && !is_refused)
         return put_results(self, out);
     return mx_session_ask_hook(self, MX_HOOK_MESSAGE, on_message_hook, out);
 }

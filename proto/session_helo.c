@@ -122,9 +122,10 @@ static enum mx_action refuse_missing(struct mx_session *self, enum mx_verb verb,
     return MX_ACTION_NONE;
 }
 
-/* What the three verbs have in common; true: go on with the reply. */
+/* What the three verbs have in common; true: go on with the reply, else return *action. */
 static bool greet(struct mx_session *self, enum mx_verb verb, struct mx_span name,
-                  struct mx_out *out) {
+                  enum mx_action *action, struct mx_out *out) {
+    *action = MX_ACTION_NONE;
     mx_session_reset(self);
     if (name.len == 0 && !self->conf->accepts_all) {
         refuse_missing(self, verb, out);
@@ -135,14 +136,17 @@ static bool greet(struct mx_session *self, enum mx_verb verb, struct mx_span nam
         SAY(self, out, "501 5.5.2 Invalid domain name or ip supplied as HELO argument");
         return false;
     }
+    if (!mx_session_hook_first(self, MX_HOOK_HELO, action))
+        return false;
     self->has_helo = true;
     self->helo_verb = (uint8_t)verb;
     return true;
 }
 
 enum mx_action mx_session_helo(struct mx_session *self, struct mx_span args, struct mx_out *out) {
-    if (!greet(self, MX_VERB_HELO, args, out))
-        return MX_ACTION_NONE;
+    enum mx_action action;
+    if (!greet(self, MX_VERB_HELO, args, &action, out))
+        return action;
     mx_out_put(out, MX_SPAN("250 "));
     put_hello(self, args, out);
     return MX_ACTION_NONE;
@@ -150,8 +154,9 @@ enum mx_action mx_session_helo(struct mx_session *self, struct mx_span args, str
 
 enum mx_action mx_session_ehlo(struct mx_session *self, struct mx_span args, struct mx_out *out) {
     enum mx_verb verb = self->conf->proto == MX_PROTO_LMTP ? MX_VERB_LHLO : MX_VERB_EHLO;
-    if (!greet(self, verb, args, out))
-        return MX_ACTION_NONE;
+    enum mx_action action;
+    if (!greet(self, verb, args, &action, out))
+        return action;
     uint32_t line = out->len;
     mx_out_put(out, MX_SPAN("250-"));
     put_hello(self, args, out);

@@ -1,5 +1,6 @@
 /* session_impl.h - what the session*.c files share. Nobody else includes this. */
 #pragma once
+#include "proto/err.h"
 #include "proto/reply.h"
 #include "proto/session.h"
 
@@ -15,7 +16,6 @@ enum message_error {
     FAULT_SOFT = -6003,
     FAULT_HARD = -6004,
     NO_FROM = -6005,
-    POLICY = -6006, /* shared->refusal says why */
 };
 
 /* A verb's handler gets the text behind the verb and one space. */
@@ -35,6 +35,11 @@ enum mx_action mx_session_park(struct mx_session *self, enum mx_action action,
 /* Ask for the policy at this point when the configuration wants it there; else go on at once. */
 enum mx_action mx_session_ask_hook(struct mx_session *self, enum mx_hook_point point,
                                    mx_session_continue_fn *on_resume, struct mx_out *out);
+
+/* The same for a command that runs again with the answer: true: go on. False: return *action;
+ * either the hook is being asked, or it has refused and that is answered. */
+MX_MUST_CHECK bool mx_session_hook_first(struct mx_session *self, enum mx_hook_point point,
+                                         enum mx_action *action);
 
 /* Ask for a block of at least `octets` in all; the command runs again afterwards. */
 enum mx_action mx_session_grow(struct mx_session *self, uint32_t octets);
@@ -102,6 +107,9 @@ enum mx_action mx_session_finish(struct mx_session *self, struct mx_out *out);
 
 /* Count the message, answer it with one reply (message_error) and end the transaction. */
 enum mx_action mx_session_put_result(struct mx_session *self, struct mx_out *out);
+
+/* The same for a message that has failed before its end: a hook says why. */
+enum mx_action mx_session_put_failure(struct mx_session *self, struct mx_out *out);
 
 /* ---- the PROXY header (session_proxy.c) ---- */
 

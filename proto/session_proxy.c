@@ -3,9 +3,18 @@
 #include "proto/proxyproto.h"
 #include "proto/session_impl.h"
 
-static enum mx_action on_client_known(struct mx_session *self, int result, struct mx_out *out) {
-    (void)self, (void)result, (void)out;
+static enum mx_action on_connect_hook(struct mx_session *self, int result, struct mx_out *out) {
+    if (result == 0)
+        return MX_ACTION_NONE;
+    mx_session_refuse(self, out);
+    if (self->state != MX_STATE_CLOSED)
+        mx_session_end(self);
     return MX_ACTION_NONE;
+}
+
+static enum mx_action on_client_known(struct mx_session *self, int result, struct mx_out *out) {
+    (void)result;
+    return mx_session_ask_hook(self, MX_HOOK_CONNECT, on_connect_hook, out);
 }
 
 enum mx_action mx_session_step_proxy(struct mx_session *self, struct mx_span *in,

@@ -2,6 +2,7 @@
 #include "config/diff.h"
 #include "config/docs.h"
 #include "engine/cli/cli.h"
+#include "engine/policy/docs.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -10,13 +11,13 @@ enum { EXIT_VALID = 0, EXIT_INVALID = 1, EXIT_USAGE = 2 };
 
 struct options {
     const char *path, *other; /* other: the new file of --diff */
-    bool has_dump, has_diff, has_reference, has_help;
+    bool has_dump, has_diff, has_reference, has_handlers, has_help;
 };
 
 static int usage(FILE *stream, int status) {
     fputs("usage: mxring check -c FILE [--dump]\n"
           "       mxring check --diff OLD NEW\n"
-          "       mxring check --reference\n",
+          "       mxring check --reference | --handlers\n",
           stream);
     return status;
 }
@@ -38,6 +39,7 @@ static bool parse_options(int argc, char **argv, struct options *options) {
         {"dump",      no_argument,       NULL, 'd'},
         {"diff",      no_argument,       NULL, 'D'},
         {"reference", no_argument,       NULL, 'r'},
+        {"handlers",  no_argument,       NULL, 'H'},
         {"help",      no_argument,       NULL, 'h'},
         {NULL,        0,                 NULL, 0  },
     };
@@ -59,6 +61,9 @@ static bool parse_options(int argc, char **argv, struct options *options) {
             break;
         case 'r':
             options->has_reference = true;
+            break;
+        case 'H':
+            options->has_handlers = true;
             break;
         case 'h':
             options->has_help = true;
@@ -129,6 +134,8 @@ int mx_cli_check(int argc, char **argv) {
         return usage(stdout, EXIT_VALID);
     if (options.has_reference)
         return print_status(mx_conf_print_reference(stdout));
+    if (options.has_handlers)
+        return print_status(mx_hook_print_reference(stdout));
     if (options.has_diff)
         return print_diff(&options);
     if (!options.path)

@@ -17,6 +17,9 @@ struct mx_sink_message {
      * the message is aborted */
     struct mx_session *session;
     const char *server_name; /* outlives the message */
+    /* attributes by hooks: lengths (4 octets), each with "name\0value" behind it. Borrowed likewise
+     */
+    struct mx_span attributes;
 };
 
 /* The engine's answer to a pending commit: 0 or a negative error (-ECONNABORTED: nobody can tell

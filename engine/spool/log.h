@@ -59,6 +59,7 @@ struct mx_spool_log_conf {
 struct mx_spool_origin {
     const struct mx_session *session;
     const char *server_name;
+    struct mx_span attributes; /* lengths (4 octets), each with "name\0value" behind it */
 };
 
 struct mx_spool_log;

@@ -47,6 +47,16 @@ static void put_auth(struct cursor *self, const struct mx_session *session) {
         put_span(self, MX_SPOOL_ENV_AUTH_PARAM, param);
 }
 
+/* Lengths of four octets, each with an attribute behind it. */
+static void put_attributes(struct cursor *self, struct mx_span attributes) {
+    while (attributes.len > 0) {
+        uint32_t len;
+        memcpy(&len, attributes.ptr, sizeof len);
+        put(self, MX_SPOOL_ENV_ATTRIBUTE, attributes.ptr + sizeof len, len);
+        attributes = mx_span_skip(attributes, sizeof len + len);
+    }
+}
+
 /* NOLINTNEXTLINE(readability-non-const-parameter): the cursor writes to it */
 uint32_t mx_spool_envelope_put(const struct mx_spool_origin *origin, char *to) {
     const struct mx_session *session = origin->session;
@@ -65,6 +75,7 @@ uint32_t mx_spool_envelope_put(const struct mx_spool_origin *origin, char *to) {
         put(&cursor, MX_SPOOL_ENV_BODY, &envelope->body_type, sizeof envelope->body_type);
     put(&cursor, MX_SPOOL_ENV_SESSION, &session->id, sizeof session->id);
     put_auth(&cursor, session);
+    put_attributes(&cursor, origin->attributes);
     return cursor.len;
 }
 

@@ -97,7 +97,7 @@ static void send_some(struct client *client) {
 }
 
 static void commit(struct client *client) {
-    const struct mx_spool_origin origin = {&client->session, "smtp"};
+    const struct mx_spool_origin origin = {.session = &client->session, .server_name = "smtp"};
     int err = mx_spool_log_commit(world.log, client->token, &origin, client->mail);
     client->is_pending = err == MX_EPENDING;
     if (!client->is_pending)

@@ -8,6 +8,7 @@
 #include "engine/service.h"
 #include "proto/session.h"
 #include "tests/dialogue/dialogue.h"
+#include "tests/dialogue/lone_host.h"
 
 #include <assert.h>
 #include <crypt.h>
@@ -25,6 +26,7 @@ struct link {
     struct mx_text in;      /* not consumed by the session */
     struct mx_text replies; /* not read by the player */
     struct mx_text content; /* of the open message */
+    struct mx_policy *policy;
     struct mx_out out;
     uint64_t activity_ms;
 };
@@ -37,6 +39,7 @@ struct inprocess {
     struct mx_conf *conf;
     struct mx_service service;
     struct mx_session_shared shared;
+    struct mx_lone_host policy; /* of the hooks */
     struct link links[MX_LINKS_MAX];
     struct mx_text stored[STORED_MAX];
     size_t stored_count;
@@ -74,9 +77,11 @@ static bool begin(struct mx_driver *driver, const struct mx_dialogue *dialogue,
         index++;
     if (index == self->conf->server_count)
         return mx_fail(failure, 0, "the configuration has no server for this mode");
-    mx_service_init(&self->service, self->conf, index, false);
+    if (mx_service_init(&self->service, self->conf, index, false) < 0)
+        return mx_fail(failure, 0, "out of memory");
     self->service.session_conf.needs_trace = true; /* the sink keeps content */
     self->now_ms = 0;
+    mx_lone_host_begin(&self->policy, &self->now_ms);
     self->shared = (struct mx_session_shared){.now_s = FIRST_SECOND};
     self->session_count = 0;
     self->random = self->cut * 2654435761u + 1;
@@ -89,6 +94,8 @@ static void end(struct mx_driver *driver) {
         free(self->stored[i].ptr);
     memset(self->stored, 0, sizeof self->stored);
     self->stored_count = 0;
+    mx_lone_host_end(&self->policy);
+    mx_service_deinit(&self->service);
     mx_conf_free(self->conf);
     self->conf = NULL;
 }
@@ -147,13 +154,6 @@ static int open_message(struct link *link) {
     return 0;
 }
 
-static int write_message(struct inprocess *self, struct link *link) {
-    assert(link->content.ptr != NULL && self->shared.slice_count > 0);
-    for (uint32_t i = 0; i < self->shared.slice_count; i++)
-        mx_text_put(&link->content, self->shared.slices[i].ptr, self->shared.slices[i].len);
-    return 0;
-}
-
 static int commit_message(struct inprocess *self, struct link *link) {
     assert(link->content.ptr != NULL && self->stored_count < STORED_MAX);
     self->stored[self->stored_count++] = link->content;
@@ -168,7 +168,16 @@ static int abort_message(struct link *link) {
     return 0;
 }
 
-static void close_session(struct link *link) {
+static struct mx_policy_site site_of(struct inprocess *self, struct link *link) {
+    return (struct mx_policy_site){.host = &self->policy.host,
+                                   .chain = &self->service.chain,
+                                   .session = &link->session,
+                                   .block = &link->policy};
+}
+
+static void close_session(struct inprocess *self, struct link *link) {
+    struct mx_policy_site site = site_of(self, link);
+    mx_policy_end(&site);
     flush(link);
     link->has_closed = true;
     if (link->session.is_open)
@@ -179,6 +188,39 @@ static void close_session(struct link *link) {
     release_auth(link, true);
 }
 
+static void store(struct link *link, const struct mx_span *slices, uint32_t count) {
+    assert(link->content.ptr != NULL);
+    for (uint32_t i = 0; i < count; i++)
+        mx_text_put(&link->content, slices[i].ptr, slices[i].len);
+}
+
+static int write_message(struct inprocess *self, struct link *link) {
+    struct mx_policy_site site = site_of(self, link);
+    struct mx_span to[MX_BODY_SLICES + 1];
+    uint32_t count = self->shared.slice_count;
+    assert(count > 0);
+    if (!mx_chain_has_header(site.chain)) {
+        store(link, self->shared.slices, count);
+        return 0;
+    }
+    int err = mx_policy_content(&site, self->shared.slices, count, to, &count);
+    if (err == 0)
+        store(link, to, count);
+    return err;
+}
+
+static int ask_hook(struct inprocess *self, struct link *link) {
+    struct mx_policy_site site = site_of(self, link);
+    if (link->session.hook == MX_HOOK_MESSAGE && mx_chain_has_header(site.chain) &&
+        !link->session.is_failed) {
+        struct mx_span text;
+        int err = mx_policy_end_content(&site, &text);
+        assert(err == 0 || err == MX_EREFUSED);
+        store(link, &text, err == 0 && text.len > 0);
+    }
+    return mx_lone_host_ask(&self->policy, &site);
+}
+
 /* True: go on stepping. */
 static bool act(struct inprocess *self, struct link *link, enum mx_action action) {
     int result = 0;
@@ -186,7 +228,7 @@ static bool act(struct inprocess *self, struct link *link, enum mx_action action
     case MX_ACTION_INPUT:
         return false;
     case MX_ACTION_CLOSE:
-        close_session(link);
+        close_session(self, link);
         return false;
     case MX_ACTION_OUTPUT:
         assert(mx_out_room(&link->out) < MX_OUT_ROOM_MIN);
@@ -199,7 +241,7 @@ static bool act(struct inprocess *self, struct link *link, enum mx_action action
         mx_service_know_client(&self->service, &link->session);
         break;
     case MX_ACTION_HOOK:
-        result = mx_service_ask(&self->service, &link->session);
+        result = ask_hook(self, link);
         break;
     case MX_ACTION_OPEN:
         result = open_message(link);
@@ -267,7 +309,9 @@ static void run(struct inprocess *self, struct link *link) {
         return;
     flush(link);
     release_auth(link, false);
+    struct mx_policy_site site = site_of(self, link);
     if (!mx_session_in_transaction(session)) {
+        mx_policy_end_transaction(&site);
         free(session->envelope.base);
         session->envelope.base = NULL;
         session->envelope.cap = 0;
@@ -292,17 +336,24 @@ static bool connect_link(struct mx_driver *driver, unsigned index, const char *f
     link->session.peer = peer;
     mx_service_know_client(&self->service, &link->session);
     enum mx_action action = mx_session_greet(&link->session, &link->out);
-    assert(action == MX_ACTION_INPUT);
+    if (action == MX_ACTION_HOOK) {
+        mx_session_resume(&link->session, ask_hook(self, link), &link->out);
+        action = mx_session_greet(&link->session, &link->out);
+    }
+    assert(action == MX_ACTION_INPUT || action == MX_ACTION_CLOSE);
     flush(link);
+    if (action == MX_ACTION_CLOSE)
+        close_session(self, link);
     return true;
 }
 
 static void disconnect(struct mx_driver *driver, unsigned index, bool is_half) {
-    struct link *link = &self_of(driver)->links[index];
+    struct inprocess *self = self_of(driver);
+    struct link *link = &self->links[index];
     if (!link->is_open)
         return;
     if (!link->has_closed)
-        close_session(link);
+        close_session(self, link);
     if (is_half)
         return;
     free(link->out.ptr);
@@ -374,7 +425,7 @@ static void wait_ms(struct mx_driver *driver, uint32_t ms) {
         if (limit == 0 || self->now_ms < link->activity_ms + limit)
             continue;
         mx_session_farewell(&link->session, MX_FAREWELL_TIMEOUT, &link->out);
-        close_session(link);
+        close_session(self, link);
     }
 }
 

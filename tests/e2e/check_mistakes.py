@@ -258,7 +258,7 @@ def test_values():
         ("users", "users: /does/not/exist\n", 1, 8, ["/does/not/exist", "No such file"]),
         ("users is a folder", "users: /tmp\n", 1, 8, ["regular file"]),
         ("aliases", "aliases: /does/not/exist\n", 1, 10, ["/does/not/exist", "No such file"]),
-        ("hook without users", HEAD + "smtpservers:\n  - handlerchain: [ValidRcptHandler]\n", 4, 19, ["users"]),
+        ("hook without users", HEAD + "smtpservers:\n  - handlerchain: [ValidRcptHandler]\n", 4, 20, ["users"]),
     ]
     for name, text, line, column, words in table:
         plant(name, text, line, column, *words)

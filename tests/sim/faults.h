@@ -79,6 +79,10 @@
     X(PROXY_HEADER)                                                                                \
     X(LOGIN)                                                                                       \
     X(LOGIN_BUSY)                                                                                  \
+    X(HOOK_WAITS)                                                                                  \
+    X(HOOK_ANSWERED)                                                                               \
+    X(HOOK_REFUSED)                                                                                \
+    X(HOOK_HEADER)                                                                                 \
     X(MESSAGE_DATA)                                                                                \
     X(MESSAGE_BDAT)                                                                                \
     X(MESSAGE_LMTP)                                                                                \

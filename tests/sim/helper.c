@@ -72,7 +72,7 @@ void sim_helper_teardown(void) {
     while ((job = mx_helper_take(sim.helper.pool)) != NULL)
         finish(job);
     for (uint32_t i = 0; i < sim.worker_count; i++)
-        mx_conn_auth_collect(&sim.workers[i]);
+        mx_helper_answer_all(&sim.workers[i].inbox);
     mx_helper_free(sim.helper.pool);
     sim.helper.pool = NULL;
 }

@@ -24,7 +24,9 @@ void sim_rules_init(uint32_t number, bool needs_trace) {
                                .holds = sim.holds[number],
                                .worker_count = SIM_WORKERS};
     for (uint32_t i = 0; i < SIM_SERVICES; i++) {
-        mx_service_init(&services[i], sim.conf, i, false);
+        int err = mx_service_init(&services[i], sim.conf, i, false);
+        SIM_CHECK(err == 0, "mx_service_init", err, i);
+        sim_hook_install(&services[i]);
         services[i].rules = rules;
         services[i].tally = &sim.tallies[i];
         services[i].sink = i;

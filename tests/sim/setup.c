@@ -177,6 +177,10 @@ void sim_setup(void) {
     if (sim.is_memory_tight)
         sim_event(SIM_E_MEMORY_TIGHT_RUN);
     configure();
+    sim.has_hooks = sim_chance(400);
+    sim.has_header_hook = sim.has_hooks && sim_below(2);
+    sim.has_strict_hooks = sim.has_hooks && sim_below(2);
+    sim.has_impatient_hooks = sim_below(2);
     if (sim.is_flood)
         set_flood_rates();
     sim.worker_count = sim_chance(700) ? 2 : 1;
@@ -265,6 +269,11 @@ void sim_teardown(void) {
     }
     sim_helper_teardown();
     sim_rules_check();
+    for (uint32_t i = 0; i < SIM_SERVICES; i++) {
+        mx_service_deinit(&sim.services[i]);
+        for (uint32_t n = 0; n < sim.reload.number; n++)
+            mx_service_deinit(&sim.more_services[n][i]);
+    }
     check_iptable();
     mx_iptable_free(sim.iptable);
     sim.iptable = NULL;

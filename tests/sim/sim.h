@@ -233,8 +233,12 @@ struct sim {
     uint64_t jump_us, drain_us; /* when; SIM_NEVER = not */
     uint64_t shutdown_us;       /* of the listeners, behind the drain */
     bool is_draining, is_memory_tight, is_direct;
-    bool is_flood;        /* large messages sent at once, few buffers, a slow sink */
-    uint64_t progress_us; /* when something last moved */
+    bool is_flood;            /* large messages sent at once, few buffers, a slow sink */
+    bool has_hooks;           /* every chain has hooks that wait, and maybe one ... */
+    bool has_header_hook;     /* that looks at headers */
+    bool has_strict_hooks;    /* in time, or 451 */
+    bool has_impatient_hooks; /* others wait but a moment */
+    uint64_t progress_us;     /* when something last moved */
     uint64_t drain_end_us;
     uint16_t rate[SIM_FAULT_COUNT]; /* permille */
     struct sim_note notes[SIM_TRACE];
@@ -328,6 +332,9 @@ void sim_refuse_queue(struct sim_listener *listener);
 void sim_rules_init(uint32_t number, bool needs_trace);
 void sim_reload_act(void);
 void sim_rules_check(void);
+
+/* hook.c */
+void sim_hook_install(struct mx_service *service);
 
 /* helper.c */
 void sim_helper_setup(void);

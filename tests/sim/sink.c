@@ -70,6 +70,16 @@ static bool sink_is_ready(struct mx_sink *self) {
     return !state->is_blocked;
 }
 
+/* The Received line, and not what a hook has put into one piece with it. */
+static uint32_t trace_octets(struct mx_span text) {
+    size_t end = 0;
+    do {
+        const char *lf = memchr(text.ptr + end, '\n', text.len - end);
+        end = lf != NULL ? (size_t)(lf - text.ptr) + 1 : text.len;
+    } while (end < text.len && text.ptr[end] == ' ');
+    return (uint32_t)end;
+}
+
 static int sink_write(struct mx_sink *self, struct mx_sink_message *message,
                       const struct mx_span *slices, uint32_t count) {
     uint32_t index;
@@ -77,11 +87,11 @@ static int sink_write(struct mx_sink *self, struct mx_sink_message *message,
     const struct mx_service *service =
         &sim.services[(size_t)(self - &sim.engine_sinks[0][0]) % SIM_SERVICES];
     SIM_CHECK(m->stage == SIM_OPEN, "write to a message that is not open", index, m->stage);
-    SIM_CHECK(count > 0 && count <= MX_BODY_SLICES, "slices", index, count);
+    SIM_CHECK(count > 0 && count <= MX_BODY_SLICES + 1, "slices", index, count);
     if (service->session_conf.needs_trace && m->trace_octets == 0) {
         SIM_CHECK(slices[0].len > 10 && memcmp(slices[0].ptr, "Received: ", 10) == 0,
                   "no Received line", index, slices[0].len);
-        m->trace_octets = (uint32_t)slices[0].len;
+        m->trace_octets = trace_octets(slices[0]);
     }
     for (uint32_t i = 0; i < count; i++)
         sim_put(&m->stored, slices[i].ptr, slices[i].len);

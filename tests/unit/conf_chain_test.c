@@ -58,8 +58,9 @@ Test(conf_chain, hooks) {
         cr_assert_eq(server->hook_count, rows[i].count, "%s", rows[i].chain);
         if (rows[i].count > 0) {
             cr_expect_eq(server->hooks[0].kind, MX_HOOK_KIND_VALID_RCPT);
-            cr_expect_eq(server->hooks[0].uses_aliases, rows[i].uses_aliases, "%s", rows[i].chain);
-            cr_expect_eq(server->hooks[0].alias_check, rows[i].check, "%s", rows[i].chain);
+            const struct mx_opt_valid_rcpt *options = server->hooks[0].options;
+            cr_expect_eq(options->uses_aliases, rows[i].uses_aliases, "%s", rows[i].chain);
+            cr_expect_eq(options->alias_check, rows[i].check, "%s", rows[i].chain);
         }
         mx_conf_free(conf);
     }
@@ -73,11 +74,29 @@ Test(conf_chain, mistakes) {
     } rows[] = {
         {"    ValidRcptHandler\n",                                                             "handlerchain must be a list; [] means the core handlers only",
          5,                                                                                                                                                       5 },
-        {"    - MaxRcptHandler: {maxRcpt: 3}\n",
-         "hook 'MaxRcptHandler' is not available in this version, which has ValidRcptHandler",                                                                 5,
-         7                                                                                                                                                          },
+        {"    - MaxRcptHandlr: {maxRcpt: 3}\n",
+         "unknown hook 'MaxRcptHandlr'; did you mean 'MaxRcptHandler'?",                                                                                       5, 7 },
+        {"    - DKIMHok\n",                                                                    "hook 'DKIMHok' is not available in this version",              5, 7 },
         {"    - CoreCmdHandlerLoader\n",
-         "the core handlers are always there: leave 'CoreCmdHandlerLoader' out",                                                                               5, 7 },
+         "'CoreCmdHandlerLoader': the core handlers are always there: leave it out",                                                                           5, 7 },
+        {"    - POP3BeforeSMTPHandler: {expireTime: 1h}\n",
+         "'POP3BeforeSMTPHandler': there is no POP3 server here whose logins could tell it who may "
+         "relay",                                                                                                                                              5, 7 },
+        {"    - MaxRcptHandler\n",                                                             "MaxRcptHandler needs maxRcpt",                                 5, 7 },
+        {"    - MaxRcptHandler: {}\n",                                                         "MaxRcptHandler needs maxRcpt",                                 5, 23},
+        {"    - MaxRcptHandler: {maxRcpt: 0}\n",                                               "maxRcpt must be between 1 and 4294967295",                     5, 33},
+        {"    - AllowedUnauthenticatedSender\n",
+         "AllowedUnauthenticatedSender needs allowedSenders",                                                                                                  5, 7 },
+        {"    - AllowedUnauthenticatedSender: {allowedSenders: []}\n",
+         "allowedSenders needs at least one entry",                                                                                                            5, 54},
+        {"    - AllowedUnauthenticatedSender: {allowedSenders: {sender: a@b}}\n",
+         "allowedSenders must be a list of maps",                                                                                                              5, 54},
+        {"    - AllowedUnauthenticatedSender: {allowedSenders: [a@b]}\n",
+         "the options of allowedSenders must be a map",                                                                                                        5, 55},
+        {"    - AllowedUnauthenticatedSender: {allowedSenders: [{fromIps: 10.*}]}\n",
+         "allowedSenders needs sender",                                                                                                                        5, 55},
+        {"    - AllowedUnauthenticatedSender: {allowedSenders: [{sender: a@b, from: x}]}\n",
+         "unknown option 'from' of allowedSenders; valid options: sender, fromIps",                                                                            5, 69},
         {"    - [ValidRcptHandler]\n",                                                         "a hook is a name or a map of one name and its options",        5,
          7                                                                                                                                                          },
         {"    - {ValidRcptHandler: {}, Foo: {}}\n",

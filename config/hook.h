@@ -1,0 +1,96 @@
+/* hook.h - the hooks that handlerchain can name, and the options of each as the engine sees them.
+ *
+ * One row a hook: MX_HOOK_LIST. config/hooks_*.c has its options (mx_hook_type_NAME), engine/policy
+ * what it does (mx_hook_NAME).
+ */
+#pragma once
+#include "proto/ip.h"
+#include "proto/span.h"
+
+/* X(KIND, name, class): the class is James's, without its package. */
+#define MX_HOOK_LIST(X)                                                                            \
+    X(VALID_RCPT, valid_rcpt, "ValidRcptHandler")                                                  \
+    X(MAX_RCPT, max_rcpt, "MaxRcptHandler")                                                        \
+    X(MAX_UNKNOWN, max_unknown, "MaxUnknownCmdHandler")                                            \
+    X(ALLOWED_SENDERS, allowed_senders, "AllowedUnauthenticatedSender")
+
+#define MX_HOOK_KIND(kind, name, class) MX_HOOK_KIND_##kind,
+enum mx_hook_kind { MX_HOOK_LIST(MX_HOOK_KIND) MX_HOOK_KIND_COUNT };
+#undef MX_HOOK_KIND
+
+/* The classes, in the order of enum mx_hook_kind. */
+extern const char *const mx_hook_names[MX_HOOK_KIND_COUNT];
+
+/* What a hook that waited in vain decides. */
+enum mx_on_failure { MX_ON_FAILURE_ACCEPT, MX_ON_FAILURE_TEMPFAIL, MX_ON_FAILURE_REJECT };
+
+struct mx_conf_hook { /* one item of handlerchain */
+    enum mx_hook_kind kind;
+    const void *options; /* struct mx_opt_...; NULL: it has none */
+};
+
+/* ---- values that are lists ---- */
+
+struct mx_conf_texts {
+    const struct mx_span *rows;
+    uint32_t count;
+};
+
+struct mx_conf_secret {
+    struct mx_span text;
+    const char *file; /* it is the first line of; NULL: it stands in the configuration */
+};
+
+struct mx_conf_secrets {
+    const struct mx_conf_secret *rows;
+    uint32_t count;
+};
+
+struct mx_conf_network { /* one item of authorizedAddresses, RFC 4632 */
+    struct mx_ip ip;
+    uint8_t prefix_len; /* 0..32 or 0..128 */
+};
+
+struct mx_conf_networks {
+    const struct mx_conf_network *rows;
+    uint32_t count;
+};
+
+struct mx_conf_table { /* of a struct for each item */
+    const void *rows;
+    uint32_t count;
+};
+
+/* ---- options ---- */
+
+/* The options of every hook that may wait begin with these. */
+struct mx_opt_wait {
+    uint32_t timeout_ms; /* timeout: for one answer, from question to verdict */
+    enum mx_on_failure on_failure;
+};
+
+/* What makes an alias a valid recipient. */
+enum mx_alias_check { MX_ALIAS_CHECK_EXISTS, MX_ALIAS_CHECK_ANY, MX_ALIAS_CHECK_ALL };
+
+struct mx_opt_valid_rcpt {
+    bool uses_aliases;               /* enableRecipientRewriteTable; true */
+    enum mx_alias_check alias_check; /* recipientRewriteTableCheck */
+};
+
+struct mx_opt_max_rcpt {
+    uint32_t max; /* maxRcpt; 1.. */
+};
+
+struct mx_opt_max_unknown {
+    uint32_t max; /* maxUnknownCmdCount; 5 */
+};
+
+struct mx_conf_allowed_sender {
+    const char *sender;           /* an address, or its domain behind "@" */
+    struct mx_conf_networks from; /* fromIps; none: from anywhere */
+};
+
+struct mx_opt_allowed_senders {
+    bool allows_null;             /* allowNullSender; false */
+    struct mx_conf_table senders; /* struct mx_conf_allowed_sender, one at least */
+};
