@@ -340,6 +340,10 @@ static void on_signal(struct mx_server *self, int number) {
         mx_reload_ask(self);
         return;
     }
+    if (number == SIGUSR1) {
+        mx_server_log_totals(self, MX_SEVERITY_ALWAYS);
+        return;
+    }
     bool is_first = self->message == MX_MESSAGE_NONE;
     mx_log_event(&self->log, MX_SEVERITY_INFO, is_first ? "draining" : "stopping", "signal",
                  sigdescr_np(number));
@@ -416,19 +420,6 @@ static int set_up(struct mx_server *self) {
     return code == 0 ? mx_server_open_spool(self) : code;
 }
 
-static double seconds_of(const struct timeval *tv) {
-    return (double)tv->tv_sec + (double)tv->tv_usec / 1e6;
-}
-
-static void sum_up(struct mx_server *self, struct mx_totals *totals) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    totals->cpu_seconds = seconds_of(&usage.ru_utime) + seconds_of(&usage.ru_stime) -
-                          seconds_of(&self->usage_begin.ru_utime) -
-                          seconds_of(&self->usage_begin.ru_stime);
-    mx_totals_sum(&self->fleet, totals);
-}
-
 static void free_all(struct mx_server *self) {
     for (uint32_t i = 0; i < self->fleet.worker_count; i++) {
         struct mx_worker *worker = &self->fleet.workers[i];
@@ -464,6 +455,7 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     const struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
@@ -475,16 +467,16 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
         code = mx_server_start_dns(&self);
     if (code == 0)
         code = start_workers(&self);
-    if (code == 0)
+    bool has_started = code == 0;
+    if (has_started)
         code = serve(&self, &signals);
     mx_thread_join_all(&self.fleet);
-    mx_server_log_dns(&self);
+    drain_logs(&self);
+    if (has_started && !accepts_all) /* a sink prints them */
+        mx_server_log_totals(&self, MX_SEVERITY_INFO);
     mx_dns_free(self.fleet.dns); /* before the memory that its questions lie in */
     mx_helper_free(self.fleet.helper);
-    drain_logs(&self);
-    sum_up(&self, totals);
-    mx_server_log_spool(&self);
-    mx_server_log_hooks(&self);
+    mx_server_sum_up(&self, totals);
     mx_log_event(&self.log, MX_SEVERITY_INFO, "stopped", "result", code == 0 ? "clean" : "error");
     free_all(&self);
     return code;

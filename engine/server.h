@@ -59,7 +59,7 @@ MX_MUST_CHECK int mx_server_start_dns(struct mx_server *self);
 /* Now and then: when nobody answers any more, or again, the log says so. */
 void mx_server_watch_dns(struct mx_server *self);
 /* What it has done, in one line of the log. */
-void mx_server_log_dns(struct mx_server *self);
+void mx_server_log_dns(struct mx_server *self, enum mx_log_severity severity);
 
 /* The spool (server_spool.c). Does accepted mail go there? */
 bool mx_server_keeps_mail(const struct mx_server *self);
@@ -67,7 +67,13 @@ bool mx_server_keeps_mail(const struct mx_server *self);
  * its log. An exit code; errors are logged. */
 MX_MUST_CHECK int mx_server_open_spool(struct mx_server *self);
 /* What it has done, in one line of the log. */
-void mx_server_log_spool(struct mx_server *self);
+void mx_server_log_spool(struct mx_server *self, enum mx_log_severity severity);
 
-/* One line for each hook that was asked (server_hooks.c). Behind the end of the workers. */
-void mx_server_log_hooks(struct mx_server *self);
+/* One line for each hook that was asked (server_hooks.c). */
+void mx_server_log_hooks(struct mx_server *self, enum mx_log_severity severity);
+
+/* What it has done (server_totals.c): for the caller of mx_server_run, when the workers have ended;
+ * and, at any time, in the log: every counter that is not zero, those of the spool, of the resolver
+ * and of the hooks in lines of their own. */
+void mx_server_sum_up(const struct mx_server *self, struct mx_totals *totals);
+void mx_server_log_totals(struct mx_server *self, enum mx_log_severity severity);

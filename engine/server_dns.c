@@ -32,12 +32,12 @@ void mx_server_watch_dns(struct mx_server *self) {
     }
 }
 
-void mx_server_log_dns(struct mx_server *self) {
+void mx_server_log_dns(struct mx_server *self, enum mx_log_severity severity) {
     struct mx_log_line line;
     if (self->fleet.dns == NULL)
         return;
     struct mx_dns_counters sums = mx_dns_counters(self->fleet.dns);
-    mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "dns");
+    mx_log_begin(&line, &self->log, severity, "dns");
 #define PUT(name, unit, help) mx_log_u64(&line, #name, sums.name);
     MX_DNS_COUNTERS(PUT)
 #undef PUT

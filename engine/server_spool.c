@@ -31,7 +31,7 @@ int mx_server_open_spool(struct mx_server *self) {
     return 0;
 }
 
-void mx_server_log_spool(struct mx_server *self) {
+void mx_server_log_spool(struct mx_server *self, enum mx_log_severity severity) {
     struct mx_spool_counters sums = {0};
     struct mx_log_line line;
     if (self->spool == NULL)
@@ -40,11 +40,12 @@ void mx_server_log_spool(struct mx_server *self) {
         const struct mx_spool_log *log = self->fleet.workers[i].spool;
         if (log == NULL)
             continue;
-#define ADD(name, unit, help) sums.name += mx_spool_log_counters(log)->name;
+        const struct mx_spool_counters *row = mx_spool_log_counters(log);
+#define ADD(name, unit, help) sums.name += __atomic_load_n(&row->name, __ATOMIC_RELAXED);
         MX_SPOOL_COUNTERS(ADD)
 #undef ADD
     }
-    mx_log_begin(&line, &self->log, MX_SEVERITY_INFO, "spool");
+    mx_log_begin(&line, &self->log, severity, "spool");
 #define PUT(name, unit, help) mx_log_u64(&line, #name, sums.name);
     MX_SPOOL_COUNTERS(PUT)
 #undef PUT

@@ -21,13 +21,20 @@ void mx_totals_watch(struct mx_fleet *fleet) {
 }
 
 static void add_counters(const struct mx_worker *worker, struct mx_totals *totals) {
-#define ADD_PROTO(name, unit, help)  totals->proto.name += worker->shared.counters.name;
-#define ADD_ENGINE(name, unit, help) totals->engine.name += worker->counters.name;
+#define READ(counter)                __atomic_load_n(&(counter), __ATOMIC_RELAXED)
+#define ADD_PROTO(name, unit, help)  totals->proto.name += READ(worker->shared.counters.name);
+#define ADD_ENGINE(name, unit, help) totals->engine.name += READ(worker->counters.name);
     MX_PROTO_COUNTERS(ADD_PROTO)
     MX_ENGINE_COUNTERS(ADD_ENGINE)
+    totals->engine.log_dropped += READ(worker->log.dropped);
 #undef ADD_PROTO
 #undef ADD_ENGINE
-    totals->engine.log_dropped += worker->log.dropped;
+#undef READ
+}
+
+void mx_totals_count(const struct mx_fleet *fleet, struct mx_totals *totals) {
+    for (uint32_t i = 0; i < fleet->worker_count; i++)
+        add_counters(&fleet->workers[i], totals);
 }
 
 /* Between its first connection and the last message of all. Behind that one it only slept. */
@@ -48,10 +55,10 @@ static void share_time(const struct mx_worker *worker, uint64_t last_ms, double 
 void mx_totals_sum(const struct mx_fleet *fleet, struct mx_totals *totals) {
     uint64_t first_ms = UINT64_MAX, last_ms = 0;
     totals->worker_count = fleet->worker_count;
+    mx_totals_count(fleet, totals);
     for (uint32_t i = 0; i < fleet->worker_count; i++) {
         const struct mx_worker *worker = &fleet->workers[i];
         uint64_t begin_ms = worker->first_ms;
-        add_counters(worker, totals);
         totals->served[i] = worker->session_seq;
         if (begin_ms != 0 && begin_ms < first_ms)
             first_ms = begin_ms;

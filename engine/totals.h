@@ -21,6 +21,9 @@ struct mx_totals {
  * while they run. */
 void mx_totals_watch(struct mx_fleet *fleet);
 
+/* Add the counters of the workers. At any time: some may be a moment older than others. */
+void mx_totals_count(const struct mx_fleet *fleet, struct mx_totals *totals);
+
 /* Sum up after the workers have ended. cpu_seconds is the caller's. */
 void mx_totals_sum(const struct mx_fleet *fleet, struct mx_totals *totals);
 
