@@ -332,7 +332,8 @@ const struct mx_row mx_schema[] = {
      "command lines that end in LF without CR"},
     {"compatTexts", BOTH, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "none", NULL, words_compat,
      SERVER(has_james_texts),
-     "james: its greeting, Received and silent refusals"},
+     "james: its greeting, HELO reply and Received, and its silence above connectionLimit and "
+     "the like"},
     {"smtpUtf8", BOTH, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "false", NULL, NULL,
      SERVER(smtp_utf8),
      "announce and accept SMTPUTF8"},
