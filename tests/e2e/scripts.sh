@@ -118,6 +118,12 @@ while read -r folder; do
         failures=$((failures + 1))
     fi
 done < <(grep -oE '(tests/fuzz/corpus/[a-z_]+|scripts/[a-z-]+)\b' "$top/docs/HACKING.md" | sort -u)
+while read -r preset; do
+    if ! grep -q -- "cmake --build --preset $preset\b\|scripts/test $preset\b" "$top/docs/HACKING.md"; then
+        echo "docs/HACKING.md: none of its commands makes build/$preset"
+        failures=$((failures + 1))
+    fi
+done < <(grep -oE 'build/([a-z]+/)?tests/' "$top/docs/HACKING.md" | cut -d/ -f2 | sort -u)
 
 [ "$failures" -eq 0 ] || exit 1
 echo "scripts: all as they should be"
