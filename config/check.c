@@ -176,12 +176,19 @@ static void check_limits(struct mx_loader *self, const struct mx_conf_server *se
 
 static void check_proxy(struct mx_loader *self, const struct mx_conf_server *server,
                         const struct mx_origin *origin, enum mx_section section) {
-    static const char *const useless[] = {"proxyFrom", "proxyCountsClients", "proxyFirst"};
+    const struct {
+        const char *key;
+        bool is_set; /* to something else than the default, which a dump holds, too */
+    } useless[] = {
+        {"proxyFrom",          server->proxy_from.count > 0},
+        {"proxyCountsClients", server->proxy_counts_clients},
+        {"proxyFirst",         !server->proxy_first        },
+    };
     for (size_t i = 0; !server->proxy_required && i < sizeof useless / sizeof *useless; i++) {
-        const struct mx_yaml_node *node = mx_check_place(origin, section, useless[i]);
-        if (node != origin->map)
+        const struct mx_yaml_node *node = mx_check_place(origin, section, useless[i].key);
+        if (useless[i].is_set)
             mx_report_add(self->report, node->line, node->column, true,
-                          "%s has no effect without proxyRequired", useless[i]);
+                          "%s has no effect without proxyRequired", useless[i].key);
     }
     if (server->proxy_required && server->proxy_from.count == 0)
         mx_check_warn(self, mx_check_place(origin, section, "proxyRequired"),
@@ -296,6 +303,9 @@ static void check_binds(struct mx_loader *self) {
 
 void mx_check_all(struct mx_loader *self) {
     uint32_t count = self->conf->server_count;
+    const struct mx_yaml_node *user = mx_check_place(&self->file, MX_SECTION_ENGINE, "user");
+    self->conf->user_line = user->line;
+    self->conf->user_column = user->column;
     if (self->scratch->is_failed || self->origin_count != count)
         return; /* out of memory: reported by the caller */
     for (uint32_t i = 0; i < count; i++) {

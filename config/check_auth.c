@@ -19,20 +19,37 @@ static struct usable usable_of(const struct mx_conf *conf, const struct mx_conf_
     return usable;
 }
 
-static bool is_written(const struct mx_origin *origin, enum mx_section section, const char *key) {
-    return mx_check_place(origin, section, key) != origin->map;
+/* What of auth was set to something else than its default, which a dump holds, too? */
+struct changes {
+    bool is_any, is_mechanisms;
+};
+
+static struct changes changes_of(struct mx_loader *self, const struct mx_conf_auth *auth) {
+    struct mx_conf_server plain = {0};
+    const struct mx_conf_auth *other = &plain.auth;
+    if (mx_loader_defaults(self->conf, MX_SECTION_AUTH, &plain) < 0)
+        return (struct changes){0}; /* the arena remembers it */
+    bool is_mechanisms =
+        auth->mechanisms.count != other->mechanisms.count ||
+        memcmp(auth->mechanisms.rows, other->mechanisms.rows, auth->mechanisms.count) != 0;
+    bool is_any = is_mechanisms || auth->announce != other->announce ||
+                  auth->is_required != other->is_required ||
+                  auth->is_ssl_required != other->is_ssl_required ||
+                  auth->is_plain_enabled != other->is_plain_enabled ||
+                  auth->failure_delay_ms != other->failure_delay_ms;
+    return (struct changes){is_any, is_mechanisms};
 }
 
 static void check_mechanisms(struct mx_loader *self, const struct mx_conf_auth *auth,
-                             const struct mx_origin *origin, const struct mx_yaml_node *node) {
+                             const struct mx_origin *origin, bool has_chosen) {
+    const struct mx_yaml_node *node = mx_check_place(origin, MX_SECTION_SMTP, "auth");
     struct usable usable = usable_of(self->conf, auth);
     if (!usable.has_plain && !usable.has_scram) {
         mx_check_warn(self, node, "auth: no mechanism is left, nobody can log in");
         return;
     }
     for (uint32_t i = 0; i < auth->mechanisms.count && !usable.has_scram; i++) {
-        if (auth->mechanisms.rows[i] == MX_SASL_SCRAM_SHA_256 &&
-            is_written(origin, MX_SECTION_AUTH, "saslMechanisms"))
+        if (auth->mechanisms.rows[i] == MX_SASL_SCRAM_SHA_256 && has_chosen)
             mx_check_warn(self, mx_check_place(origin, MX_SECTION_AUTH, "saslMechanisms"),
                           "saslMechanisms: SCRAM-SHA-256 is left out, since not every user has an "
                           "entry that can serve it");
@@ -49,17 +66,17 @@ static void check_mechanisms(struct mx_loader *self, const struct mx_conf_auth *
 void mx_check_auth(struct mx_loader *self, const struct mx_conf_server *server,
                    const struct mx_origin *origin) {
     const struct mx_yaml_node *node = mx_check_place(origin, MX_SECTION_SMTP, "auth");
-    bool is_there = is_written(origin, MX_SECTION_SMTP, "auth");
+    struct changes changes = changes_of(self, &server->auth);
     bool has_verb = server->core_handlers == MX_CORE_HANDLERS_CORE;
     bool has_users = self->conf->users_path != NULL;
     if (server->auth.is_required && has_verb && !has_users)
         mx_loader_fail(self, node, "auth.required: nobody can log in without users");
     else if (!self->is_check)
         return;
-    else if (is_there && !has_verb)
+    else if (changes.is_any && !has_verb)
         mx_check_warn(self, node, "auth has no effect with coreHandlers: noAuth");
-    else if (is_there && !has_users)
+    else if (changes.is_any && !has_users)
         mx_check_warn(self, node, "auth has no effect without users");
     else if (has_verb && self->conf->users != NULL)
-        check_mechanisms(self, &server->auth, origin, node);
+        check_mechanisms(self, &server->auth, origin, changes.is_mechanisms);
 }

@@ -139,11 +139,6 @@ int mx_conf_parse(const char *text, size_t len, bool is_check, struct mx_conf **
     return mx_loader_run((struct mx_span){text, len}, (struct mx_span){0}, is_check, conf, report);
 }
 
-static struct mx_span folder_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return (struct mx_span){path, slash ? (size_t)(slash - path) + 1 : 0};
-}
-
 int mx_conf_load(const char *path, bool is_check, struct mx_conf **conf,
                  struct mx_conf_report *report) {
     char *text = NULL;
@@ -155,7 +150,8 @@ int mx_conf_load(const char *path, bool is_check, struct mx_conf **conf,
     int err = read_all(fd, &text, &len);
     close(fd);
     if (err == 0)
-        err = mx_loader_run((struct mx_span){text, len}, folder_of(path), is_check, conf, report);
+        err = mx_loader_run((struct mx_span){text, len}, mx_conf_folder(path), is_check, conf,
+                            report);
     free(text);
     if (err < 0)
         return err;

@@ -170,6 +170,8 @@ struct mx_conf {
     uint64_t spool_segment_octets; /* spool.segmentSize; 4M..1G, a power of two; 64M */
     uint64_t spool_reserve_octets; /* spool.reserve: left free on each disk; 512M */
     const char *path;              /* the file it was read from; NULL = none */
+    /* where engine.user stands in it */
+    uint32_t user_line, user_column;
     bool is_format_given; /* log.format is the command line's: a reload does not compare it */
     void *arena;          /* private to config/ */
 };
@@ -199,7 +201,19 @@ struct mx_conf_report {
 MX_MUST_CHECK int mx_conf_load(const char *path, bool is_check, struct mx_conf **conf,
                                struct mx_conf_report *report);
 
-/* The same for text in memory. */
+/* Tell the files that a load reads: the configuration itself and those that it names, by paths as
+ * this process opens them, borrowed for the call. */
+typedef void mx_conf_file_fn(void *context, const char *path);
+void mx_conf_each_file(const struct mx_conf *conf, mx_conf_file_fn *tell, void *context);
+
+/* Make the paths that are relative to the file absolute: for a dump that can lie anywhere. 0, or
+ * -errno: its folder has no absolute name. */
+MX_MUST_CHECK int mx_conf_make_absolute(struct mx_conf *conf);
+
+/* The folder of a file with its last "/"; empty: the current one. */
+struct mx_span mx_conf_folder(const char *path);
+
+/* As mx_conf_load, for text in memory. */
 MX_MUST_CHECK int mx_conf_parse(const char *text, size_t len, bool is_check, struct mx_conf **conf,
                                 struct mx_conf_report *report);
 

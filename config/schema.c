@@ -121,6 +121,7 @@ static const struct mx_lookup words_features[] = {
 #define RELOAD MX_ROW_RELOAD
 #define POW2   MX_ROW_POWER_OF_2
 #define NULLS  MX_ROW_NULLABLE
+#define BESIDE MX_ROW_BESIDE
 #define ZERO   MX_ROW_ZERO
 #define K      INT64_C(1024)
 #define M      (1024 * K)
@@ -138,10 +139,10 @@ const struct mx_row mx_schema[] = {
     {"defaultDomain", TOP, MX_TYPE_DOMAIN, MX_UNIT_NONE, RELOAD | NULLS, 1, 253, "null",
      "defaultDomain", NULL, CONF(default_domain),
      "added to addresses without a domain"},
-    {"users", TOP, MX_TYPE_PATH, MX_UNIT_NONE, RELOAD | NULLS, 1, 4095, "null", NULL, NULL,
+    {"users", TOP, MX_TYPE_PATH, MX_UNIT_NONE, RELOAD | NULLS | BESIDE, 1, 4095, "null", NULL, NULL,
      CONF(users_path),
      "file of the users, user@domain:HASH in each line; relative to this file; see *Users*"},
-    {"aliases", TOP, MX_TYPE_PATH, MX_UNIT_NONE, RELOAD | NULLS, 1, 4095, "null", NULL, NULL,
+    {"aliases", TOP, MX_TYPE_PATH, MX_UNIT_NONE, RELOAD | NULLS | BESIDE, 1, 4095, "null", NULL, NULL,
      CONF(aliases_path),
      "file of the aliases, alias@domain: target[, target] in each line; relative to this file; see "
      "*Aliases*"},

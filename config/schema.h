@@ -61,6 +61,7 @@ enum mx_row_flag {
     MX_ROW_POWER_OF_2 = 1 << 1,
     MX_ROW_NULLABLE = 1 << 2, /* null means "none" */
     MX_ROW_ZERO = 1 << 3,     /* 0 is no limit, although min is above it */
+    MX_ROW_BESIDE = 1 << 4,   /* a path; a relative one begins in the folder of the file */
 };
 
 struct mx_row {

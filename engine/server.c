@@ -1,6 +1,5 @@
 #include "engine/server.h"
 
-#include "engine/confine.h"
 #include "engine/dns/dns.h"
 #include "engine/limits.h"
 #include "engine/slots.h"
@@ -377,25 +376,6 @@ static int serve(struct mx_server *self, const sigset_t *signals) {
     return failed < 0 ? MX_EXIT_SYSTEM : MX_EXIT_OK;
 }
 
-/* engine.user. Addresses are bound, limits are raised, and there is no other thread yet. */
-static int drop_privileges(struct mx_server *self) {
-    const char *name = self->conf->engine.user;
-    struct mx_confine_user user;
-    if (name == NULL) {
-        if (geteuid() == 0 && !self->accepts_all)
-            mx_log_event(&self->log, MX_SEVERITY_WARN, "privileges", "reason",
-                         "it runs as root: engine.user names who it becomes after the start");
-        return 0;
-    }
-    int err = mx_confine_find(name, &user);
-    if (err < 0)
-        return mx_server_fail(self, MX_EXIT_CONFIG, "engine.user: no such user", err);
-    err = mx_confine_become(&user);
-    if (err < 0)
-        return mx_server_fail(self, MX_EXIT_SYSTEM, "engine.user: it cannot become this user", err);
-    return 0;
-}
-
 static int set_up(struct mx_server *self) {
     int err = mx_ring_probe(&self->features);
     if (err < 0)
@@ -416,7 +396,7 @@ static int set_up(struct mx_server *self) {
     if (code == 0)
         code = mx_server_new_dns(self);
     if (code == 0)
-        code = drop_privileges(self);
+        code = mx_server_drop_privileges(self);
     return code == 0 ? mx_server_open_spool(self) : code;
 }
 

@@ -61,10 +61,14 @@ void mx_server_watch_dns(struct mx_server *self);
 /* What it has done, in one line of the log. */
 void mx_server_log_dns(struct mx_server *self, enum mx_log_severity severity);
 
+/* engine.user (server_user.c). Addresses are bound, limits are raised, and there is no other thread
+ * yet. An exit code; errors are logged. */
+MX_MUST_CHECK int mx_server_drop_privileges(struct mx_server *self);
+
 /* The spool (server_spool.c). Does accepted mail go there? */
 bool mx_server_keeps_mail(const struct mx_server *self);
-/* Behind drop_privileges, since the files belong to who serves: recover it, and give each worker
- * its log. An exit code; errors are logged. */
+/* Behind mx_server_drop_privileges, since the files belong to who serves: recover it, and give each
+ * worker its log. An exit code; errors are logged. */
 MX_MUST_CHECK int mx_server_open_spool(struct mx_server *self);
 /* What it has done, in one line of the log. */
 void mx_server_log_spool(struct mx_server *self, enum mx_log_severity severity);

@@ -3,9 +3,12 @@
 #include "config/docs.h"
 #include "engine/cli/cli.h"
 #include "engine/policy/docs.h"
+#include "engine/readable.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <string.h>
+#include <unistd.h>
 
 enum { EXIT_VALID = 0, EXIT_INVALID = 1, EXIT_USAGE = 2 };
 
@@ -95,11 +98,45 @@ static struct mx_conf *load(const char *path) {
     return conf;
 }
 
+/* Wherever the text will lie, it is to mean the same files. */
+static int dump(struct mx_conf *conf, const char *path) {
+    int err = mx_conf_make_absolute(conf);
+    if (err == 0)
+        return print_status(mx_conf_dump(conf, stdout));
+    fprintf(stderr, "%s: its folder: %s\n", path, strerrordesc_np(-err));
+    return EXIT_INVALID;
+}
+
+static void warn_of_file(void *context, const char *path, int err) {
+    const struct mx_conf *conf = context;
+    fprintf(stderr,
+            "%s:%u:%u: warning: engine.user: '%s' cannot read %s (%s): every reload will fail\n",
+            conf->path, conf->user_line, conf->user_column, conf->engine.user, path,
+            strerrordesc_np(-err));
+}
+
+/* Whoever is not root cannot try what another user may read. */
+static void check_user(struct mx_conf *conf) {
+    struct mx_confine_user user;
+    const char *name = conf->engine.user;
+    if (name == NULL || geteuid() != 0)
+        return;
+    int err = mx_confine_find(name, &user);
+    if (err == 0)
+        err = mx_readable_check_as(&user, conf, warn_of_file, conf);
+    if (err < 0)
+        fprintf(stderr, "%s:%u:%u: warning: engine.user: '%s': %s\n", conf->path, conf->user_line,
+                conf->user_column, name,
+                err == -ENOENT ? "no such user here" : strerrordesc_np(-err));
+}
+
 static int check_file(const struct options *options) {
     struct mx_conf *conf = load(options->path);
     int status = conf ? EXIT_VALID : EXIT_INVALID;
+    if (conf)
+        check_user(conf);
     if (conf && options->has_dump)
-        status = print_status(mx_conf_dump(conf, stdout));
+        status = dump(conf, options->path);
     mx_conf_free(conf);
     return status;
 }

@@ -1,5 +1,7 @@
 """mxring check: every problem with its position, --dump, and the generated reference."""
+import os
 import re
+import tempfile
 
 from lib_mxring import SOURCE, config, equal, mxring, run, write_config
 
@@ -104,6 +106,65 @@ def test_dump_round_trip():
     second = mxring("check", "-c", write_config(first.stdout), "--dump")
     equal(second.returncode, 0, second.stderr)
     equal(second.stdout, first.stdout)
+
+
+# What a dump of these says of itself is what they say: not more, since it holds every default.
+DUMPED = [
+    "{bind: '127.0.0.1:0', handlerchain: []}",
+    "{bind: '127.0.0.1:0', handlerchain: [], coreHandlers: noAuth}",
+    "{bind: '127.0.0.1:0', handlerchain: [], coreHandlers: noAuth, auth: {announce: always}}",
+    "{bind: '127.0.0.1:0', handlerchain: [], proxyRequired: true, proxyFrom: 10.0.0.0/8}",
+    "{bind: '127.0.0.1:0', handlerchain: [], proxyRequired: true, connectionLimitPerIP: 3}",
+    "{bind: '127.0.0.1:0', handlerchain: [], proxyFrom: 10.0.0.0/8, proxyCountsClients: true}",
+    "{bind: '127.0.0.1:0', handlerchain: [], proxyFirst: false}",
+    "{bind: '127.0.0.1:0', handlerchain: [], auth: {announce: always, saslMechanisms: [LOGIN]}}",
+    "{bind: '0.0.0.0:0', handlerchain: [], authorizedAddresses: 10.0.0.0/8}",
+    "{bind: '127.0.0.1:0', handlerchain: [], auth: {saslMechanisms: [SCRAM-SHA-256]}}",
+]
+
+
+def warnings_of(checked):
+    return sorted(re.sub(r"^.*?:\d+:\d+: ", "", line) for line in checked.stderr.splitlines())
+
+
+def test_dump_has_the_same_warnings():
+    users = "users: users\naliases: ../aliases\n"
+    for head in ("", users):
+        for server in DUMPED:
+            with tempfile.TemporaryDirectory() as folder:
+                os.makedirs(f"{folder}/a/b")
+                os.makedirs(f"{folder}/c")
+                for name, text in (("a/b/mx.yaml", f"{head}smtpservers:\n  - {server}\n"),
+                                   ("a/b/users", "bob@example.com:$6$x$" + "x" * 86 + "\n"),
+                                   ("a/aliases", "")):
+                    with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
+                        file.write(text)
+                os.chmod(f"{folder}/a/b/users", 0o600)
+                first = mxring("check", "-c", "b/mx.yaml", "--dump", cwd=f"{folder}/a")
+                equal(first.returncode, 0, first.stderr)
+                with open(f"{folder}/c/mx.yaml", "w", encoding="utf-8") as file:
+                    file.write(first.stdout)
+                second = mxring("check", "-c", f"{folder}/c/mx.yaml", "--dump")
+                equal(second.returncode, 0, second.stderr)
+                equal(second.stdout, first.stdout, server)
+                equal(warnings_of(second), warnings_of(first), server)
+                where = os.path.realpath(folder)
+                equal(f'users: "{where}/a/b/users"\n' in first.stdout, bool(head), first.stdout)
+                equal(f'aliases: "{where}/a/b/../aliases"\n' in first.stdout, bool(head))
+
+
+def test_what_has_no_effect_is_said():
+    """Only of what is not the default anyway."""
+    for server, word in ((DUMPED[2], "auth has no effect with coreHandlers: noAuth"),
+                         (DUMPED[5], "proxyFrom has no effect"),
+                         (DUMPED[5], "proxyCountsClients has no effect"),
+                         (DUMPED[6], "proxyFirst has no effect"),
+                         (DUMPED[7], "auth has no effect without users")):
+        checked = mxring("check", "-c", write_config(f"smtpservers:\n  - {server}\n"))
+        assert word in checked.stderr, (server, checked.stderr)
+    for server in (DUMPED[0], DUMPED[1]):
+        checked = mxring("check", "-c", write_config(f"smtpservers:\n  - {server}\n"))
+        assert "no effect" not in checked.stderr, checked.stderr
 
 
 def test_reference_is_the_document():

@@ -335,8 +335,8 @@ Test(conf_check, logging_in, .init = write_users, .fini = remove_users) {
         {"users: " USERS_FILE "\n" A "coreHandlers: noAuth\n    auth: {announce: always}\n",
          "f:6:11: warning: auth has no effect with coreHandlers: noAuth\n"                                                                                    },
         {"users: " USERS_FILE "\n" A "coreHandlers: noAuth\n",                                      ""                                                        },
+        {A "auth: {announce: never, required: false, failureDelay: 0}\n",                           ""                                                        },
         {A "auth: {announce: sometimes}\n",
-         "f:4:11: warning: auth has no effect without users\n"
          "f:4:22: announce must be one of never, always, forUnauthorizedAddresses, not "
          "'sometimes'\n"                                                                                                                                      },
     };

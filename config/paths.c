@@ -1,0 +1,104 @@
+/* The files that a configuration names. */
+#include "config/arena.h"
+#include "config/conf.h"
+#include "config/schema.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+/* One path of a configuration: where its pointer lies. */
+typedef int path_fn(void *context, const char **member);
+
+static int visit_rows(unsigned sections, void *base, path_fn *visit, void *context) {
+    int err = 0;
+    for (size_t i = 0; i < mx_schema_count && err == 0; i++) {
+        const struct mx_row *row = &mx_schema[i];
+        const char **member = (const char **)((char *)base + row->offset);
+        if ((row->flags & MX_ROW_BESIDE) && (row->sections & sections) && *member != NULL)
+            err = visit(context, member);
+    }
+    return err;
+}
+
+static int visit_all(struct mx_conf *conf, path_fn *visit, void *context) {
+    int err = visit_rows(~(unsigned)MX_SECTION_IN_SERVER, conf, visit, context);
+    for (uint32_t i = 0; i < conf->server_count && err == 0; i++) {
+        struct mx_conf_server *server = &conf->servers[i];
+        unsigned others = server->is_lmtp ? MX_SECTION_SMTP : MX_SECTION_LMTP;
+        err = visit_rows(MX_SECTION_IN_SERVER & ~others, server, visit, context);
+    }
+    return err;
+}
+
+struct mx_span mx_conf_folder(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return (struct mx_span){path, slash ? (size_t)(slash - path) + 1 : 0};
+}
+
+struct teller {
+    struct mx_span folder;
+    mx_conf_file_fn *tell;
+    void *context;
+};
+
+static int tell_file(void *context, const char **member) {
+    const struct teller *self = context;
+    size_t len = strlen(*member);
+    char path[2 * PATH_MAX];
+    if (**member == '/' || self->folder.len == 0) {
+        self->tell(self->context, *member);
+    } else if (self->folder.len + len < sizeof path) { /* else nobody can open it */
+        memcpy(path, self->folder.ptr, self->folder.len);
+        memcpy(path + self->folder.len, *member, len + 1);
+        self->tell(self->context, path);
+    }
+    return 0;
+}
+
+void mx_conf_each_file(const struct mx_conf *conf, mx_conf_file_fn *tell, void *context) {
+    struct mx_conf copy = *conf; /* whose members are not changed */
+    struct teller teller = {{0}, tell, context};
+    if (conf->path != NULL) {
+        teller.folder = mx_conf_folder(conf->path);
+        tell(context, conf->path);
+    }
+    int err = visit_all(&copy, tell_file, &teller);
+    assert(err == 0);
+}
+
+struct absolute {
+    struct mx_arena *arena;
+    const char *folder;
+};
+
+static int make_absolute(void *context, const char **member) {
+    const struct absolute *self = context;
+    size_t folder_len = strlen(self->folder), len = strlen(*member);
+    if (**member == '/' || folder_len + 1 + len >= PATH_MAX)
+        return 0;
+    char *path = mx_arena_take(self->arena, folder_len + 1 + len + 1);
+    if (path == NULL)
+        return -ENOMEM;
+    memcpy(path, self->folder, folder_len);
+    path[folder_len] = '/';
+    memcpy(path + folder_len + 1, *member, len);
+    *member = path;
+    return 0;
+}
+
+int mx_conf_make_absolute(struct mx_conf *conf) {
+    struct absolute self = {.arena = conf->arena};
+    if (conf->path == NULL)
+        return 0;
+    struct mx_span folder = mx_conf_folder(conf->path);
+    const char *name = folder.len > 0 ? mx_arena_copy(conf->arena, folder) : ".";
+    char *real = name != NULL ? realpath(name, NULL) : NULL;
+    if (real == NULL)
+        return name != NULL ? -errno : -ENOMEM;
+    self.folder = strcmp(real, "/") == 0 ? "" : real;
+    int err = visit_all(conf, make_absolute, &self);
+    free(real);
+    return err;
+}
