@@ -9,12 +9,15 @@ struct usable {
     bool has_plain, has_scram;
 };
 
-static struct usable usable_of(const struct mx_conf *conf, const struct mx_conf_auth *auth) {
+static struct usable usable_of(const struct mx_conf *conf, const struct mx_conf_server *server) {
+    const struct mx_conf_auth *auth = &server->auth;
+    bool has_accounts = mx_conf_find_hook(server, MX_HOOK_KIND_AUTH_ACCOUNTS) != NULL;
     struct usable usable = {0};
     for (uint32_t i = 0; i < auth->mechanisms.count; i++) {
         bool is_scram = auth->mechanisms.rows[i] == MX_SASL_SCRAM_SHA_256;
         usable.has_plain = usable.has_plain || (!is_scram && auth->is_plain_enabled);
-        usable.has_scram = usable.has_scram || (is_scram && mx_users_can_scram(conf->users));
+        usable.has_scram =
+            usable.has_scram || (is_scram && !has_accounts && mx_users_can_scram(conf->users));
     }
     return usable;
 }
@@ -40,10 +43,11 @@ static struct changes changes_of(struct mx_loader *self, const struct mx_conf_au
     return (struct changes){is_any, is_mechanisms};
 }
 
-static void check_mechanisms(struct mx_loader *self, const struct mx_conf_auth *auth,
+static void check_mechanisms(struct mx_loader *self, const struct mx_conf_server *server,
                              const struct mx_origin *origin, bool has_chosen) {
+    const struct mx_conf_auth *auth = &server->auth;
     const struct mx_yaml_node *node = mx_check_place(origin, MX_SECTION_SMTP, "auth");
-    struct usable usable = usable_of(self->conf, auth);
+    struct usable usable = usable_of(self->conf, server);
     if (!usable.has_plain && !usable.has_scram) {
         mx_check_warn(self, node, "auth: no mechanism is left, nobody can log in");
         return;
@@ -67,9 +71,11 @@ void mx_check_auth(struct mx_loader *self, const struct mx_conf_server *server,
                    const struct mx_origin *origin) {
     const struct mx_yaml_node *node = mx_check_place(origin, MX_SECTION_SMTP, "auth");
     struct changes changes = changes_of(self, &server->auth);
-    bool has_verb = server->core_handlers == MX_CORE_HANDLERS_CORE;
-    bool has_users = self->conf->users_path != NULL;
-    if (server->auth.is_required && has_verb && !has_users)
+    bool is_core = server->core_handlers == MX_CORE_HANDLERS_CORE;
+    bool has_verb = is_core || mx_conf_find_hook(server, MX_HOOK_KIND_AUTH_COMMAND) != NULL;
+    bool has_accounts = mx_conf_find_hook(server, MX_HOOK_KIND_AUTH_ACCOUNTS) != NULL;
+    bool has_users = self->conf->users_path != NULL || has_accounts;
+    if (server->auth.is_required && is_core && !has_users)
         mx_loader_fail(self, node, "auth.required: nobody can log in without users");
     else if (!self->is_check)
         return;
@@ -77,6 +83,6 @@ void mx_check_auth(struct mx_loader *self, const struct mx_conf_server *server,
         mx_check_warn(self, node, "auth has no effect with coreHandlers: noAuth");
     else if (changes.is_any && !has_users)
         mx_check_warn(self, node, "auth has no effect without users");
-    else if (has_verb && self->conf->users != NULL)
-        check_mechanisms(self, &server->auth, origin, changes.is_mechanisms);
+    else if (has_verb && (self->conf->users != NULL || has_accounts))
+        check_mechanisms(self, server, origin, changes.is_mechanisms);
 }

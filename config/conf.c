@@ -190,3 +190,12 @@ bool mx_conf_is_local(const struct mx_conf *conf, struct mx_span domain) {
     }
     return false;
 }
+
+const struct mx_conf_hook *mx_conf_find_hook(const struct mx_conf_server *server,
+                                             enum mx_hook_kind kind) {
+    for (uint32_t i = 0; i < server->hook_count; i++) {
+        if (server->hooks[i].kind == kind)
+            return &server->hooks[i];
+    }
+    return NULL;
+}

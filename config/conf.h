@@ -51,12 +51,13 @@ struct mx_conf_engine {
         session_memory_octets; /* per worker: replies, unfinished lines, envelopes; 4M..64G; 64M */
     uint32_t
         max_unsent_octets; /* replies a client may leave unread before recv pauses; 4K..1M; 64K */
-    uint32_t drain_timeout_ms; /* SIGTERM: how long transactions may finish; 30s */
-    bool use_direct;           /* direct descriptors where the kernel can; true */
-    bool use_hand_over;        /* new connections go to the emptiest worker; true */
-    uint32_t helper_threads;   /* 0 = auto: one for two CPUs; 1..64 */
-    uint32_t helper_queue;     /* jobs that may wait for them; 1..65536; 256 */
-    const char *user;          /* to become when the addresses are bound; NULL: stay who we are */
+    uint32_t drain_timeout_ms;     /* SIGTERM: how long transactions may finish; 30s */
+    bool use_direct;               /* direct descriptors where the kernel can; true */
+    bool use_hand_over;            /* new connections go to the emptiest worker; true */
+    uint64_t policy_memory_octets; /* what hooks remember of clients; 1M..64G; 16M */
+    uint32_t helper_threads;       /* 0 = auto: one for two CPUs; 1..64 */
+    uint32_t helper_queue;         /* jobs that may wait for them; 1..65536; 256 */
+    const char *user; /* to become when the addresses are bound; NULL: stay who we are */
 };
 
 struct mx_users;
@@ -175,6 +176,10 @@ struct mx_conf {
     bool is_format_given; /* log.format is the command line's: a reload does not compare it */
     void *arena;          /* private to config/ */
 };
+
+/* The first hook of that kind in a server's chain; NULL: there is none. */
+const struct mx_conf_hook *mx_conf_find_hook(const struct mx_conf_server *server,
+                                             enum mx_hook_kind kind);
 
 /* One problem found in a file. */
 struct mx_conf_problem {

@@ -12,7 +12,16 @@
     X(VALID_RCPT, valid_rcpt, "ValidRcptHandler")                                                  \
     X(MAX_RCPT, max_rcpt, "MaxRcptHandler")                                                        \
     X(MAX_UNKNOWN, max_unknown, "MaxUnknownCmdHandler")                                            \
-    X(ALLOWED_SENDERS, allowed_senders, "AllowedUnauthenticatedSender")
+    X(ALLOWED_SENDERS, allowed_senders, "AllowedUnauthenticatedSender")                            \
+    X(RELAY_ACCEPT, relay_accept, "AcceptRecipientIfRelayingIsAllowed")                            \
+    X(SPAM_TRAP, spam_trap, "SpamTrapHandler")                                                     \
+    X(ENFORCE_TLS, enforce_tls, "EnforceMtaSts")                                                   \
+    X(MAX_LIFESPAN, max_lifespan, "MaxConnectionLifespanHandler")                                  \
+    X(HEADER_LIMITS, header_limits, "EnforceHeaderLimitationsMessageHook")                         \
+    X(SET_HEADER, set_header, "SetMimeHeaderHandler")                                              \
+    X(SET_ATTRIBUTE, set_attribute, "SetMailAttributeMessageHook")                                 \
+    X(AUTH_COMMAND, auth_command, "AuthCmdHandler")                                                \
+    X(AUTH_ACCOUNTS, auth_accounts, "ConfigurationAuthHook")
 
 #define MX_HOOK_KIND(kind, name, class) MX_HOOK_KIND_##kind,
 enum mx_hook_kind { MX_HOOK_LIST(MX_HOOK_KIND) MX_HOOK_KIND_COUNT };
@@ -93,4 +102,35 @@ struct mx_conf_allowed_sender {
 struct mx_opt_allowed_senders {
     bool allows_null;             /* allowNullSender; false */
     struct mx_conf_table senders; /* struct mx_conf_allowed_sender, one at least */
+};
+
+struct mx_opt_spam_trap {
+    struct mx_conf_texts traps; /* spamTrapRecip */
+    uint32_t block_ms;          /* blockTime; 72 min */
+};
+
+struct mx_opt_max_lifespan {
+    uint32_t duration_ms; /* duration */
+};
+
+struct mx_opt_header_limits {
+    uint32_t max_fields; /* maxLines; 500 */
+    uint32_t max_octets; /* maxSize; 64K */
+};
+
+struct mx_opt_set_header {
+    const char *name, *value; /* headername, headervalue */
+};
+
+struct mx_opt_set_attribute {
+    const char *name, *value;
+};
+
+struct mx_conf_account {
+    const char *username;
+    struct mx_conf_secrets passwords; /* any of these */
+};
+
+struct mx_opt_auth_accounts {
+    struct mx_conf_table accounts; /* struct mx_conf_account */
 };

@@ -17,7 +17,7 @@ struct exchange {
     uint64_t owner; /* the connection */
     struct mx_login *login;
     struct mx_rules *rules; /* held while the helper is at work */
-    const struct mx_users *users;
+    struct mx_auth_source source;
     int result;
     uint32_t cap; /* of this block, octets */
     struct mx_auth auth;
@@ -99,7 +99,7 @@ void mx_conn_auth_drop(struct mx_worker *worker, struct mx_conn *conn) {
 
 static void run_exchange(struct mx_helper_job *job, void *scratch) {
     struct exchange *self = (struct exchange *)(void *)job;
-    self->result = mx_auth_run(self->users, self->login, &self->auth, scratch);
+    self->result = mx_auth_run(&self->source, self->login, &self->auth, scratch);
 }
 
 static void on_answer(void *context, struct mx_helper_job *job) {
@@ -123,7 +123,7 @@ bool mx_conn_auth_ask(struct mx_worker *worker, struct mx_conn *conn) {
     exchange->job =
         (struct mx_helper_job){.run = run_exchange, .answer = on_answer, .inbox = &worker->inbox};
     exchange->owner = mx_worker_op(worker, MX_OP_NONE, conn);
-    exchange->users = conn->service->conf->users;
+    exchange->source = conn->service->auth;
     exchange->rules = conn->service->rules;
     mx_rules_hold(exchange->rules, worker->index);
     if (worker->fleet->helper != NULL &&

@@ -158,6 +158,7 @@ void mx_conn_policy_init(struct mx_worker *worker) {
     worker->policy = (struct mx_policy_host){
         .buddy = &worker->buddy,
         .now_ms = &worker->now_ms,
+        .memo = worker->fleet->memo,
         .helper = worker->fleet->helper,
         .inbox = &worker->inbox,
         .answer = on_answer,

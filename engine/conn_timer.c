@@ -24,6 +24,15 @@ static bool is_ours(const struct mx_conn *conn) {
            conn->wait == MX_WAIT_OPEN || conn->wait == MX_WAIT_AUTH || conn->wait == MX_WAIT_HOOK;
 }
 
+/* MaxConnectionLifespanHandler; UINT64_MAX: it may live for ever. */
+static uint64_t end_of_life(const struct mx_worker *worker, const struct mx_conn *conn) {
+    uint32_t span_ms = conn->service->session_conf.max_lifespan_ms;
+    uint32_t age_ms = (uint32_t)worker->now_ms - conn->opened_ms;
+    if (span_ms == 0)
+        return UINT64_MAX;
+    return worker->now_ms + (age_ms < span_ms ? span_ms - age_ms : 0);
+}
+
 void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn) {
     if (conn->state == MX_CONN_LINGER) {
         mx_timer_set(&worker->wheel, &conn->timer, worker->now_ms + MX_LINGER_QUIET_MS);
@@ -48,6 +57,7 @@ void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn) {
         due = min_u64(due, worker->now_ms + server->data_timeout_ms);
     if (server->min_data_rate > 0)
         due = min_u64(due, worker->now_ms + MX_TIMER_CHECK_MS);
+    due = min_u64(due, end_of_life(worker, conn));
     if (due != UINT64_MAX)
         mx_timer_set(&worker->wheel, &conn->timer, due);
 }
@@ -66,6 +76,13 @@ static bool is_too_slow(struct mx_worker *worker, struct mx_conn *conn) {
 }
 
 static void on_open_timer(struct mx_worker *worker, struct mx_conn *conn) {
+    /* as James: without a word; but what is on its way to the disk is answered */
+    if (end_of_life(worker, conn) <= worker->now_ms && conn->wait != MX_WAIT_COMMIT) {
+        worker->counters.lifespan_ended++;
+        mx_conn_log_limit(worker, conn, "MaxConnectionLifespanHandler");
+        mx_conn_close(worker, conn, false);
+        return;
+    }
     uint32_t limit = idle_limit(conn);
     bool is_idle = limit > 0 && !is_ours(conn) && worker->now_ms >= conn->activity_ms + limit;
     if (is_idle && conn->session.state == MX_STATE_PROXY) { /* as James: without a word */

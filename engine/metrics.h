@@ -35,6 +35,7 @@
     X(drain_killed, "sessions", "ended by drainTimeout in the middle of something")                \
     X(connection_timeouts, "sessions", "ended by connectionTimeout")                               \
     X(proxy_timeouts, "connections", "closed because no PROXY header came in time")                \
+    X(lifespan_ended, "connections", "ended by MaxConnectionLifespanHandler")                      \
     X(data_timeouts, "sessions", "ended by dataTimeout")                                           \
     X(slow_data, "sessions", "ended by minDataRate")                                               \
     X(resets, "connections", "ended by the peer with an error")                                    \

@@ -2,6 +2,7 @@
 
 #include "engine/dns/dns.h"
 #include "engine/limits.h"
+#include "engine/policy/memo.h"
 #include "engine/slots.h"
 #include "engine/sockets.h"
 #include "engine/thread.h"
@@ -122,7 +123,10 @@ static int new_rules(struct mx_server *self) {
         needs_iptable = needs_iptable || conf->servers[i].connection_limit_per_ip > 0;
     if (needs_iptable)
         self->world.iptable = mx_iptable_new(self->fleet.max_connections);
-    if (needs_iptable && self->world.iptable == NULL)
+    if (!self->accepts_all)
+        self->fleet.memo = mx_memo_new(conf->engine.policy_memory_octets);
+    if ((needs_iptable && self->world.iptable == NULL) ||
+        (!self->accepts_all && self->fleet.memo == NULL))
         return -ENOMEM;
     self->rules = mx_rules_new(&self->world, conf, NULL, NULL);
     return self->rules != NULL ? 0 : -ENOMEM;
@@ -418,6 +422,7 @@ static void free_all(struct mx_server *self) {
     mx_reload_end(self);
     mx_rules_free(self->rules);
     mx_iptable_free(self->world.iptable);
+    mx_memo_free(self->fleet.memo);
 }
 
 int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_fault *faults,

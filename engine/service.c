@@ -9,9 +9,18 @@ _Static_assert((int)MX_SESSION_ANNOUNCE_NEVER == (int)MX_ANNOUNCE_NEVER &&
                    (int)MX_SESSION_ANNOUNCE_FOREIGN == (int)MX_ANNOUNCE_FOREIGN,
                "proto/ and config/ count alike");
 
+static bool can_use(const struct mx_auth_source *source, const struct mx_conf_auth *auth,
+                    enum mx_sasl_mechanism mechanism) {
+    bool is_scram = mechanism == MX_SASL_SCRAM_SHA_256;
+    if (source->accounts != NULL)
+        return !is_scram && auth->is_plain_enabled;
+    return source->users != NULL &&
+           (is_scram ? mx_users_can_scram(source->users) : auth->is_plain_enabled);
+}
+
 /* The mechanisms that can be used: those wanted that are not forbidden and that the users can be
  * served. */
-static void set_auth(struct mx_session_conf *self, const struct mx_conf *conf,
+static void set_auth(struct mx_session_conf *self, const struct mx_auth_source *source,
                      const struct mx_conf_server *server) {
     const struct mx_conf_auth *auth = &server->auth;
     self->has_auth = server->core_handlers == MX_CORE_HANDLERS_CORE;
@@ -20,12 +29,16 @@ static void set_auth(struct mx_session_conf *self, const struct mx_conf *conf,
     self->max_auth_failures = server->max_auth_failures;
     self->auth_failure_delay_ms = auth->failure_delay_ms;
     for (uint32_t i = 0; i < auth->mechanisms.count; i++) {
-        enum mx_sasl_mechanism mechanism = (enum mx_sasl_mechanism)auth->mechanisms.rows[i];
-        bool is_scram = mechanism == MX_SASL_SCRAM_SHA_256;
-        if (conf->users != NULL &&
-            (is_scram ? mx_users_can_scram(conf->users) : auth->is_plain_enabled))
-            self->mechanisms[self->mechanism_count++] = (uint8_t)mechanism;
+        if (can_use(source, auth, (enum mx_sasl_mechanism)auth->mechanisms.rows[i]))
+            self->mechanisms[self->mechanism_count++] = auth->mechanisms.rows[i];
     }
+}
+
+static struct mx_auth_source auth_source(const struct mx_conf *conf,
+                                         const struct mx_conf_server *server) {
+    const struct mx_conf_hook *hook = mx_conf_find_hook(server, MX_HOOK_KIND_AUTH_ACCOUNTS);
+    const struct mx_opt_auth_accounts *options = hook != NULL ? hook->options : NULL;
+    return (struct mx_auth_source){conf->users, options != NULL ? &options->accounts : NULL};
 }
 
 static void set_identity(struct mx_session_conf *self, const struct mx_conf_server *server) {
@@ -43,6 +56,7 @@ int mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_
     memset(self, 0, sizeof *self);
     self->conf = conf;
     self->server = server;
+    self->auth = auth_source(conf, server);
     self->session_conf = (struct mx_session_conf){
         .proto = server->is_lmtp ? MX_PROTO_LMTP : MX_PROTO_SMTP,
         .hello_name = mx_span_of(server->hello_name),
@@ -67,7 +81,7 @@ int mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_
     if (accepts_all)
         return 0;
     if (!server->is_lmtp) {
-        set_auth(&self->session_conf, conf, server);
+        set_auth(&self->session_conf, &self->auth, server);
         set_identity(&self->session_conf, server);
     }
     return mx_chain_init(&self->chain, conf, server, &self->session_conf);

@@ -4,6 +4,7 @@
 #pragma once
 #include "config/conf.h"
 #include "engine/iptable.h"
+#include "engine/policy/auth.h"
 #include "engine/policy/policy.h"
 #include "engine/sink/sink.h"
 #include "proto/session.h"
@@ -18,6 +19,7 @@ struct mx_service {
     const struct mx_conf_server *server;
     struct mx_session_conf session_conf;
     struct mx_chain chain;
+    struct mx_auth_source auth;
     struct mx_rules *rules; /* of which it is one; set by the caller, as are the next two */
     struct mx_tally *tally;
     struct mx_iptable *iptable; /* NULL: no connectionLimitPerIP can be set */

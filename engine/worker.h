@@ -43,6 +43,7 @@ struct mx_fleet {
     const struct mx_conf *conf;
     struct mx_worker *workers;
     struct mx_helper *helper;             /* NULL: there is nobody to help (mxring sink) */
+    struct mx_memo *memo;                 /* likewise */
     struct mx_dns *dns;                   /* NULL: there are no look-ups (mxring sink) */
     _Atomic(const struct mx_swap *) swap; /* of the reload under way */
     uint32_t worker_count;

@@ -147,6 +147,7 @@ struct mx_session_conf {
     uint32_t max_recipients;       /* 0 = none */
     uint32_t max_errors;           /* 0 = none */
     uint32_t max_transactions;     /* 0 = none */
+    uint32_t max_lifespan_ms;      /* of a connection; 0 = none. The driver\'s business */
     const struct mx_fault *faults; /* [MX_FAULT_PLACES] or NULL */
 };
 

@@ -36,14 +36,6 @@ static const struct mx_hook_class identity = {
                [MX_HOOK_MESSAGE] = ask_header}
 };
 
-static bool has_hook(const struct mx_conf_server *server, enum mx_hook_kind kind) {
-    for (uint32_t i = 0; i < server->hook_count; i++) {
-        if (server->hooks[i].kind == kind)
-            return true;
-    }
-    return false;
-}
-
 uint32_t mx_core_hooks(const struct mx_conf *conf, const struct mx_conf_server *server,
                        const struct mx_hook_class *classes[MX_CORE_HOOKS_MAX],
                        const void *options[MX_CORE_HOOKS_MAX]) {
@@ -51,8 +43,8 @@ uint32_t mx_core_hooks(const struct mx_conf *conf, const struct mx_conf_server *
     bool is_smtp = !server->is_lmtp;
     bool has_core = server->core_handlers == MX_CORE_HANDLERS_CORE;
     bool has_identity = is_smtp && server->verify_identity != MX_VERIFY_IDENTITY_DISABLED;
-    bool has_valid_rcpt =
-        !is_smtp && conf->users != NULL && !has_hook(server, MX_HOOK_KIND_VALID_RCPT);
+    bool has_valid_rcpt = !is_smtp && conf->users != NULL &&
+                          mx_conf_find_hook(server, MX_HOOK_KIND_VALID_RCPT) == NULL;
     const struct {
         bool is_wanted;
         const struct mx_hook_class *class;

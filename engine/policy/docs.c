@@ -59,8 +59,8 @@ static void put_points(FILE *stream, const struct mx_hook_class *class) {
         fprintf(stream, "%s%s", before, mx_hook_point_name((enum mx_hook_point)p));
         before = ", ";
     }
-    if (class->set_up != NULL)
-        fprintf(stream, "%sEHLO and parameters", before);
+    if (class->where != NULL)
+        fprintf(stream, "%s%s", before, class->where);
 }
 
 static void put_hook(FILE *stream, enum mx_hook_kind kind) {

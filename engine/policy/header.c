@@ -19,10 +19,10 @@ void mx_header_free(struct mx_header *self) {
 
 /* Room for so many octets in all. */
 static int reserve(struct mx_header *self, uint64_t octets) {
-    if (octets <= self->cap)
-        return 0;
     if (octets > MX_HEADER_MAX)
         return MX_ELIMIT;
+    if (octets <= self->cap)
+        return 0;
     uint32_t got = 0, wanted = self->cap > 0 ? self->cap : FIRST;
     while (wanted < octets)
         wanted *= 2;

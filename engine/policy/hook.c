@@ -105,6 +105,11 @@ int mx_hook_note(struct mx_hook_call *call, struct mx_span name, struct mx_span 
     return 0;
 }
 
+struct mx_memo *mx_hook_memo(struct mx_hook_call *call) {
+    assert(call->site->host->memo != NULL);
+    return call->site->host->memo;
+}
+
 /* ---- jobs ---- */
 
 void *mx_hook_job_new(struct mx_hook_call *call, size_t octets) {

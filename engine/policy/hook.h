@@ -22,6 +22,7 @@ enum mx_verdict {
 };
 
 struct mx_chain;
+struct mx_memo;
 struct mx_policy;
 struct mx_policy_site;
 
@@ -68,6 +69,7 @@ enum { MX_HOOK_REPLIES_MAX = 8 };
 struct mx_hook_class {
     const char *summary; /* one sentence */
     mx_hook_fn *points[MX_HOOK_POINT_COUNT];
+    const char *where; /* it has its effect, when at no point; for docs/HANDLERS.md */
     /* What sessions of a server with this hook are like: what EHLO shows, what MAIL takes. NULL:
      * nothing */
     void (*set_up)(const void *options, struct mx_session_conf *conf);
@@ -98,6 +100,9 @@ enum mx_verdict mx_hook_fail(struct mx_hook_call *call);
 /* Note an attribute in the message's envelope. 0; -ENOMEM; MX_ELIMIT: it has too many. */
 MX_MUST_CHECK int mx_hook_note(struct mx_hook_call *call, struct mx_span name,
                                struct mx_span value);
+
+/* What hooks remember beyond a connection (memo.h). */
+struct mx_memo *mx_hook_memo(struct mx_hook_call *call);
 
 /* A job of so many octets, the struct mx_hook_job in front set up and the rest zeroed. Then set
  * job->job.run and give it to the helpers, or give it to somebody else who puts it into its inbox

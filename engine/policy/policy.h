@@ -18,6 +18,7 @@ struct mx_hook_counters {
 struct mx_policy_host {
     struct mx_buddy *buddy;
     const uint64_t *now_ms;        /* monotonic */
+    struct mx_memo *memo;          /* NULL: no hook wants it */
     struct mx_helper *helper;      /* NULL: nobody helps */
     struct mx_helper_inbox *inbox; /* where answers come to lie */
     mx_helper_answer_fn *answer;   /* called with them, in the end mx_policy_take */

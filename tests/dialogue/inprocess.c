@@ -28,7 +28,7 @@ struct link {
     struct mx_text content; /* of the open message */
     struct mx_policy *policy;
     struct mx_out out;
-    uint64_t activity_ms;
+    uint64_t activity_ms, opened_ms;
 };
 
 struct inprocess {
@@ -133,7 +133,7 @@ static int begin_auth(struct link *link) {
 static int run_auth(const struct inprocess *self, const struct link *link) {
     static struct crypt_data scratch;
     struct mx_login *login = link->session.login;
-    return mx_auth_run(self->conf->users, login, login->auth, &scratch);
+    return mx_auth_run(&self->service.auth, login, login->auth, &scratch);
 }
 
 static void release_auth(struct link *link, bool is_end) {
@@ -327,7 +327,7 @@ static bool connect_link(struct mx_driver *driver, unsigned index, const char *f
     struct mx_ip peer;
     if (!mx_ip_parse(mx_span_of(from != NULL ? from : "127.0.0.1"), &peer))
         return mx_fail(failure, 0, "not an address: %s", from);
-    *link = (struct link){.is_open = true, .activity_ms = self->now_ms};
+    *link = (struct link){.is_open = true, .activity_ms = self->now_ms, .opened_ms = self->now_ms};
     uint32_t cap = self->cut == 0 ? 16384 : MX_OUT_ROOM_MIN;
     link->out = (struct mx_out){.ptr = malloc(cap), .cap = cap};
     assert(link->out.ptr != NULL);
@@ -420,6 +420,11 @@ static void wait_ms(struct mx_driver *driver, uint32_t ms) {
     for (struct link *link = self->links; link < self->links + MX_LINKS_MAX; link++) {
         if (!link->is_open || link->has_closed)
             continue;
+        uint32_t lifespan = self->service.session_conf.max_lifespan_ms;
+        if (lifespan > 0 && self->now_ms >= link->opened_ms + lifespan) {
+            close_session(self, link);
+            continue;
+        }
         uint32_t limit = mx_session_in_content(&link->session) ? server->data_timeout_ms
                                                                : server->connection_timeout_ms;
         if (limit == 0 || self->now_ms < link->activity_ms + limit)

@@ -370,7 +370,7 @@ void sim_model_reply(struct sim_client *c, const char *line, uint32_t len) {
 /* The server has closed. Everything that was said in full had to be answered. */
 void sim_model_eof(struct sim_client *c) {
     bool is_excused = c->is_loose || c->is_dismissed || c->may_vanish || sim.is_memory_tight ||
-                      sim.now_us >= sim.drain_end_us || c->sock.is_reset;
+                      sim.now_us >= sim.drain_end_us || c->sock.is_reset || sim.lifespan_ms > 0;
     if (is_excused)
         return;
     SIM_CHECK(!c->model.must_hear_errors, "closed without the last word", c - sim.clients, 0);

@@ -27,6 +27,7 @@ void sim_rules_init(uint32_t number, bool needs_trace) {
         int err = mx_service_init(&services[i], sim.conf, i, false);
         SIM_CHECK(err == 0, "mx_service_init", err, i);
         sim_hook_install(&services[i]);
+        services[i].session_conf.max_lifespan_ms = sim.lifespan_ms;
         services[i].rules = rules;
         services[i].tally = &sim.tallies[i];
         services[i].sink = i;

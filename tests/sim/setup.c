@@ -26,7 +26,7 @@ static void configure_server(struct mx_conf_server *server) {
     server->min_data_rate = PICK(0, 100, 100);
     server->connection_limit = is_limited ? PICK(0, 1, 3, 10) : 0;
     server->connection_limit_per_ip = is_limited ? PICK(0, 1, 2) : 0;
-    server->proxy_required = sim_chance(150);
+    server->proxy_required = sim_chance(250);
     server->proxy_counts_clients = sim_below(2);
     server->proxy_from = (struct mx_conf_networks){&proxies, sim_below(2)};
     server->max_message_octets = PICK(0, 0, 500, 5000);
@@ -181,6 +181,7 @@ void sim_setup(void) {
     sim.has_header_hook = sim.has_hooks && sim_below(2);
     sim.has_strict_hooks = sim.has_hooks && sim_below(2);
     sim.has_impatient_hooks = sim_below(2);
+    sim.lifespan_ms = sim_chance(40) ? PICK(100, 3000, 20000) : 0;
     if (sim.is_flood)
         set_flood_rates();
     sim.worker_count = sim_chance(700) ? 2 : 1;

@@ -238,6 +238,7 @@ struct sim {
     bool has_header_hook;     /* that looks at headers */
     bool has_strict_hooks;    /* in time, or 451 */
     bool has_impatient_hooks; /* others wait but a moment */
+    uint32_t lifespan_ms;     /* of connections; 0: for ever */
     uint64_t progress_us;     /* when something last moved */
     uint64_t drain_end_us;
     uint16_t rate[SIM_FAULT_COUNT]; /* permille */

@@ -28,7 +28,7 @@ Test(hook_docs, handlers_are_up_to_date) {
 Test(hook_docs, registry) {
     for (unsigned i = 0; i < MX_HOOK_KIND_COUNT; i++) {
         const struct mx_hook_class *class = mx_hook_classes[i];
-        bool has_point = class->set_up != NULL;
+        bool has_point = class->where != NULL;
         for (unsigned p = 0; p < MX_HOOK_POINT_COUNT; p++)
             has_point = has_point || class->points[p] != NULL;
         cr_expect(has_point, "%s", mx_hook_names[i]);

@@ -1,0 +1,38 @@
+/* memo.h - what hooks remember of clients, senders and recipients beyond a connection: a bounded
+ * table of small facts, shared by all workers.
+ *
+ * A fact has a key of 128 bits, which nobody can compute without the table's secret, a time when it
+ * is forgotten, and two numbers. When a place for a new fact is wanted, the one of its bucket that
+ * would be forgotten first goes. The memory is reserved at start and touched as it is used.
+ */
+#pragma once
+#include "proto/err.h"
+#include "proto/ip.h"
+#include "proto/span.h"
+
+struct mx_memo;
+
+struct mx_memo_key {
+    uint64_t words[2];
+};
+
+struct mx_memo_fact {
+    uint64_t words[2]; /* private: the key */
+    uint64_t until_ms; /* private: forgotten then */
+    uint64_t first, second;
+};
+
+/* For so many octets. NULL: out of memory. */
+struct mx_memo *mx_memo_new(size_t octets);
+void mx_memo_free(struct mx_memo *self);
+
+/* The key of a text in a space of its own (an enum mx_hook_kind, and the server's when it is not to
+ * be shared). */
+struct mx_memo_key mx_memo_key(const struct mx_memo *self, uint32_t space, struct mx_span text);
+
+/* Look at a fact and change it, alone: fn is called with the fact, zeroed when it is_new, and
+ * returns how long it is remembered from now on (ms); 0: it is forgotten. fn neither waits nor
+ * comes back here. */
+typedef uint64_t mx_memo_fn(void *context, struct mx_memo_fact *fact, bool is_new);
+void mx_memo_update(struct mx_memo *self, struct mx_memo_key key, uint64_t now_ms, mx_memo_fn *fn,
+                    void *context);
