@@ -1,7 +1,8 @@
 /* The files that a configuration names. */
 #include "config/arena.h"
+#include "config/chain.h"
 #include "config/conf.h"
-#include "config/schema.h"
+#include "config/options.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,13 +12,69 @@
 /* One path of a configuration: where its pointer lies. */
 typedef int path_fn(void *context, const char **member);
 
+static int visit_row(const struct mx_row *row, void *base, path_fn *visit, void *context) {
+    const char **member = (const char **)((char *)base + row->offset);
+    return *member != NULL ? visit(context, member) : 0;
+}
+
 static int visit_rows(unsigned sections, void *base, path_fn *visit, void *context) {
     int err = 0;
     for (size_t i = 0; i < mx_schema_count && err == 0; i++) {
         const struct mx_row *row = &mx_schema[i];
-        const char **member = (const char **)((char *)base + row->offset);
-        if ((row->flags & MX_ROW_BESIDE) && (row->sections & sections) && *member != NULL)
-            err = visit(context, member);
+        if ((row->flags & MX_ROW_BESIDE) && (row->sections & sections))
+            err = visit_row(row, base, visit, context);
+    }
+    return err;
+}
+
+static int visit_options(const struct mx_rows *rows, char *base, path_fn *visit, void *context);
+
+static int visit_secret(char *secret, path_fn *visit, void *context) {
+    const char **file = (const char **)(secret + offsetof(struct mx_conf_secret, file));
+    return *file != NULL ? visit(context, file) : 0;
+}
+
+/* A list, whose rows are the arena's and may be changed. */
+static int visit_list(const struct mx_row *row, const char *base, path_fn *visit, void *context) {
+    struct {
+        char *rows;
+        uint32_t count;
+    } list;
+    int err = 0;
+    assert(row->size == sizeof list);
+    memcpy(&list, base + row->offset, sizeof list);
+    const struct mx_rows *inner = row->type == MX_TYPE_TABLE ? mx_options_inner(row) : NULL;
+    size_t size = inner != NULL ? inner->size : sizeof(struct mx_conf_secret);
+    for (uint32_t i = 0; i < list.count && err == 0; i++) {
+        char *item = list.rows + size * i;
+        err = inner != NULL ? visit_options(inner, item, visit, context)
+                            : visit_secret(item, visit, context);
+    }
+    return err;
+}
+
+static int visit_options(const struct mx_rows *rows, char *base, path_fn *visit, void *context) {
+    int err = 0;
+    for (size_t i = 0; i < rows->count && err == 0; i++) {
+        const struct mx_row *row = &rows->rows[i];
+        if (row->type == MX_TYPE_GROUP)
+            err = visit_options(mx_options_inner(row), base, visit, context);
+        else if (row->type == MX_TYPE_TABLE || row->type == MX_TYPE_SECRETS)
+            err = visit_list(row, base, visit, context);
+        else if (row->flags & MX_ROW_BESIDE)
+            err = visit_row(row, base, visit, context);
+    }
+    return err;
+}
+
+static int visit_hooks(const struct mx_conf_server *server, path_fn *visit, void *context) {
+    int err = 0;
+    for (uint32_t i = 0; i < server->hook_count && err == 0; i++) {
+        const struct mx_conf_hook *hook = &server->hooks[i];
+        char *options;
+        memcpy(&options, &hook->options, sizeof options);
+        if (options != NULL)
+            err = visit_options(&mx_hook_types[hook->kind]->options, options, visit, context);
     }
     return err;
 }
@@ -28,6 +85,8 @@ static int visit_all(struct mx_conf *conf, path_fn *visit, void *context) {
         struct mx_conf_server *server = &conf->servers[i];
         unsigned others = server->is_lmtp ? MX_SECTION_SMTP : MX_SECTION_LMTP;
         err = visit_rows(MX_SECTION_IN_SERVER & ~others, server, visit, context);
+        if (err == 0)
+            err = visit_hooks(server, visit, context);
     }
     return err;
 }

@@ -120,6 +120,8 @@ DUMPED = [
     "{bind: '127.0.0.1:0', handlerchain: [], auth: {announce: always, saslMechanisms: [LOGIN]}}",
     "{bind: '0.0.0.0:0', handlerchain: [], authorizedAddresses: 10.0.0.0/8}",
     "{bind: '127.0.0.1:0', handlerchain: [], auth: {saslMechanisms: [SCRAM-SHA-256]}}",
+    "{bind: '127.0.0.1:0', handlerchain: [{ConfigurationAuthHook: {accounts: [{username: "
+    "bob@example.com, passwords: ['file:secret']}]}}]}",
 ]
 
 
@@ -136,7 +138,7 @@ def test_dump_has_the_same_warnings():
                 os.makedirs(f"{folder}/c")
                 for name, text in (("a/b/mx.yaml", f"{head}smtpservers:\n  - {server}\n"),
                                    ("a/b/users", "bob@example.com:$6$x$" + "x" * 86 + "\n"),
-                                   ("a/aliases", "")):
+                                   ("a/aliases", ""), ("a/b/secret", "x\n")):
                     with open(f"{folder}/{name}", "w", encoding="utf-8") as file:
                         file.write(text)
                 os.chmod(f"{folder}/a/b/users", 0o600)

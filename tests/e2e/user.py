@@ -66,6 +66,20 @@ def test_a_file_of_root():
         assert "/users " in warnings[0] and "/users " in said[0], (warnings, said)
 
 
+def test_a_secret_of_root():
+    with folder(0o755, 0o644) as path:
+        secret = os.path.join(os.path.dirname(path), "secret")
+        with open(os.open(secret, os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as file:
+            file.write("x\n")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(CONF.replace("handlerchain: []", "handlerchain: [{ConfigurationAuthHook: "
+                                    "{accounts: [{username: a@example.com, passwords: "
+                                    "['file:secret']}]}}]"))
+        warnings, said, is_reloaded = unreadable(path)
+        equal((len(warnings), len(said), is_reloaded), (1, 1, False), warnings)
+        assert f" {secret} " in warnings[0] and f"={secret} " in said[0], (warnings, said)
+
+
 def test_all_can_be_read():
     with folder(0o755, 0o644) as path:
         equal(unreadable(path), ([], [], True))
