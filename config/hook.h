@@ -21,7 +21,22 @@
     X(SET_HEADER, set_header, "SetMimeHeaderHandler")                                              \
     X(SET_ATTRIBUTE, set_attribute, "SetMailAttributeMessageHook")                                 \
     X(AUTH_COMMAND, auth_command, "AuthCmdHandler")                                                \
-    X(AUTH_ACCOUNTS, auth_accounts, "ConfigurationAuthHook")
+    X(AUTH_ACCOUNTS, auth_accounts, "ConfigurationAuthHook")                                       \
+    X(MAIL_PRIORITY, mail_priority, "MailPriorityHandler")                                         \
+    X(DSN_EHLO, dsn_ehlo, "DSNEhloHook")                                                           \
+    X(DSN_MAIL, dsn_mail, "DSNMailParameterHook")                                                  \
+    X(DSN_RCPT, dsn_rcpt, "DSNRcptParameterHook")                                                  \
+    X(DSN_MESSAGE, dsn_message, "DSNMessageHook")                                                  \
+    X(PRIORITY_EHLO, priority_ehlo, "SmtpMtPriorityEhloHook")                                      \
+    X(PRIORITY_MAIL, priority_mail, "SmtpMtPriorityParameterHook")                                 \
+    X(PRIORITY_MESSAGE, priority_message, "SmtpMtPriorityMessageHook")                             \
+    X(FUTURE_EHLO, future_ehlo, "FutureReleaseEHLOHook")                                           \
+    X(FUTURE_MAIL, future_mail, "FutureReleaseMailParameterHook")                                  \
+    X(REQUIRE_TLS_EHLO, require_tls_ehlo, "SmtpRequireTlsEhloHook")                                \
+    X(REQUIRE_TLS_MAIL, require_tls_mail, "SmtpRequireTlsParameterHook")                           \
+    X(REQUIRE_TLS_MESSAGE, require_tls_message, "SmtpRequireTlsMessageHook")                       \
+    X(UTF8_MAIL, utf8_mail, "SmtpUtf8MailHook")                                                    \
+    X(UTF8_RCPT, utf8_rcpt, "SmtpUtf8RcptHook")
 
 #define MX_HOOK_KIND(kind, name, class) MX_HOOK_KIND_##kind,
 enum mx_hook_kind { MX_HOOK_LIST(MX_HOOK_KIND) MX_HOOK_KIND_COUNT };
@@ -133,4 +148,13 @@ struct mx_conf_account {
 
 struct mx_opt_auth_accounts {
     struct mx_conf_table accounts; /* struct mx_conf_account */
+};
+
+struct mx_conf_priority {
+    const char *domain;
+    int32_t priority; /* -9..9 */
+};
+
+struct mx_opt_mail_priority {
+    struct mx_conf_table entries; /* struct mx_conf_priority */
 };

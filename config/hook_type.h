@@ -16,7 +16,8 @@ struct mx_rows {
 /* Maps within options: MX_TYPE_GROUP has the same struct, MX_TYPE_TABLE one for each item. */
 #define MX_INNER_LIST(X)                                                                           \
     X(ALLOWED_SENDERS, allowed_senders)                                                            \
-    X(ACCOUNTS, accounts)
+    X(ACCOUNTS, accounts)                                                                          \
+    X(PRIORITIES, priorities)
 
 #define MX_INNER_ENUM(inner, name) MX_INNER_##inner,
 enum mx_inner { MX_INNER_LIST(MX_INNER_ENUM) MX_INNER_COUNT };

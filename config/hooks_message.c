@@ -7,6 +7,14 @@
 
 /* Have no options. */
 const struct mx_hook_type mx_hook_type_relay_accept, mx_hook_type_auth_command;
+const struct mx_hook_type mx_hook_type_dsn_ehlo, mx_hook_type_dsn_mail, mx_hook_type_dsn_rcpt,
+    mx_hook_type_dsn_message;
+const struct mx_hook_type mx_hook_type_priority_ehlo, mx_hook_type_priority_mail,
+    mx_hook_type_priority_message;
+const struct mx_hook_type mx_hook_type_future_ehlo, mx_hook_type_future_mail;
+const struct mx_hook_type mx_hook_type_require_tls_ehlo, mx_hook_type_require_tls_mail,
+    mx_hook_type_require_tls_message;
+const struct mx_hook_type mx_hook_type_utf8_mail, mx_hook_type_utf8_rcpt;
 
 /* ---- EnforceMtaSts ---- */
 
@@ -111,3 +119,46 @@ static const struct mx_row accounts_rows[] = {
 const struct mx_rows mx_inner_accounts = MX_ROWS_OF(account_rows, struct mx_conf_account);
 const struct mx_hook_type mx_hook_type_auth_accounts = {
     MX_ROWS_OF(accounts_rows, struct mx_opt_auth_accounts), check_accounts};
+
+/* ---- MailPriorityHandler ---- */
+
+/* A number may not be negative, a word may. */
+static const struct mx_lookup words_priority[] = {
+    {"-9", -9},
+    {"-8", -8},
+    {"-7", -7},
+    {"-6", -6},
+    {"-5", -5},
+    {"-4", -4},
+    {"-3", -3},
+    {"-2", -2},
+    {"-1", -1},
+    {"0",  0 },
+    {"1",  1 },
+    {"2",  2 },
+    {"3",  3 },
+    {"4",  4 },
+    {"5",  5 },
+    {"6",  6 },
+    {"7",  7 },
+    {"8",  8 },
+    {"9",  9 },
+    {NULL, 0 },
+};
+
+/* clang-format off */
+static const struct mx_row priority_rows[] = {
+    {"domain", 0, MX_TYPE_DOMAIN, MX_UNIT_NONE, RELOAD, 1, 253, NULL, "domain", NULL,
+     MX_OPTION(struct mx_conf_priority, domain), "of recipients"},
+    {"priority", 0, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "0", "priority", words_priority,
+     MX_OPTION(struct mx_conf_priority, priority), "the higher the sooner"},
+};
+static const struct mx_row mail_priority_rows[] = {
+    {"priorityEntries", 0, MX_TYPE_TABLE, MX_UNIT_NONE, RELOAD, MX_INNER_PRIORITIES, 0, "[]",
+     "priorityEntries", NULL, MX_OPTION(struct mx_opt_mail_priority, entries), "domains"},
+};
+/* clang-format on */
+
+const struct mx_rows mx_inner_priorities = MX_ROWS_OF(priority_rows, struct mx_conf_priority);
+const struct mx_hook_type mx_hook_type_mail_priority = {
+    MX_ROWS_OF(mail_priority_rows, struct mx_opt_mail_priority), NULL};

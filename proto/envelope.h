@@ -10,6 +10,26 @@
 
 enum mx_body_type { MX_BODY_NONE, MX_BODY_7BIT, MX_BODY_8BITMIME, MX_BODY_BINARYMIME };
 
+enum mx_ret { MX_RET_NONE, MX_RET_FULL, MX_RET_HDRS };
+
+/* Bits; RFC 3461 4.1. */
+enum mx_notify {
+    MX_NOTIFY_NEVER = 1,
+    MX_NOTIFY_SUCCESS = 2,
+    MX_NOTIFY_FAILURE = 4,
+    MX_NOTIFY_DELAY = 8,
+};
+
+/* What MAIL rarely says. In the block, when it says any of it. */
+struct mx_extras {
+    int64_t hold_until_s; /* HOLDFOR, HOLDUNTIL: since the epoch; 0: neither */
+    uint16_t envid_len;   /* private */
+    uint8_t ret;          /* enum mx_ret */
+    int8_t priority;      /* MT-PRIORITY, when has_priority */
+    bool has_priority;
+    bool requires_tls; /* REQUIRETLS */
+};
+
 struct mx_envelope {
     char *base;    /* the block; NULL with cap 0 until the driver gives one. Borrowed. */
     uint32_t cap;  /* its size, octets */
@@ -22,6 +42,7 @@ struct mx_envelope {
     bool has_sender;        /* MAIL was accepted; the null sender has sender_len 0 */
     bool is_smtputf8;       /* SMTPUTF8 was given (RFC 6531) */
     uint8_t body_type;      /* enum mx_body_type (RFC 6152, RFC 3030) */
+    bool has_extras;        /* private: they stand behind AUTH= */
     uint16_t auth_len;      /* private: octets of AUTH=, behind the sender */
 };
 
@@ -29,7 +50,9 @@ struct mx_envelope {
 struct mx_rcpt {
     struct mx_span
         address; /* "local@domain", domain in lower case. Borrowed, until the block moves */
-    int result;  /* of the delivery: 0, -errno or MX_E*; set by a sink that knows */
+    struct mx_span orcpt; /* "type;address", decoded; empty: not given (RFC 3461). Likewise */
+    uint8_t notify;       /* bits of enum mx_notify; 0: not given */
+    int result;           /* of the delivery: 0, -errno or MX_E*; set by a sink that knows */
 };
 
 /* A cursor over the recipients: start with rcpts_at. False: no more. */
@@ -46,6 +69,11 @@ static inline struct mx_span mx_envelope_sender(const struct mx_envelope *self) 
 /* AUTH= of MAIL, decoded: "<>" or an address; empty when there was none. RFC 4954 5. */
 struct mx_span mx_envelope_auth(const struct mx_envelope *self);
 
+/* What MAIL rarely says. False: nothing of it; then *extras is zeros. */
+bool mx_envelope_extras(const struct mx_envelope *self, struct mx_extras *extras);
+/* ENVID=, decoded; empty: not given. */
+struct mx_span mx_envelope_envid(const struct mx_envelope *self);
+
 /* Octets needed in the block for an address of these parts, and for a text. */
 uint32_t mx_envelope_need(struct mx_span local, struct mx_span domain);
 uint32_t mx_envelope_need_text(struct mx_span text);
@@ -56,6 +84,14 @@ uint32_t mx_envelope_need_text(struct mx_span text);
 MX_MUST_CHECK int mx_envelope_set_sender(struct mx_envelope *self, struct mx_span local,
                                          struct mx_span domain);
 MX_MUST_CHECK int mx_envelope_set_auth(struct mx_envelope *self, struct mx_span auth);
+/* Behind AUTH=, before any recipient; needs mx_envelope_need_extras. */
+MX_MUST_CHECK int mx_envelope_set_extras(struct mx_envelope *self, const struct mx_extras *extras,
+                                         struct mx_span envid);
+uint32_t mx_envelope_need_extras(struct mx_span envid);
+/* What RCPT says beside the address; needs mx_envelope_need_text(orcpt) more. */
+MX_MUST_CHECK int mx_envelope_add_rcpt_with(struct mx_envelope *self, struct mx_span local,
+                                            struct mx_span domain, uint8_t notify,
+                                            struct mx_span orcpt);
 MX_MUST_CHECK int mx_envelope_add_rcpt(struct mx_envelope *self, struct mx_span local,
                                        struct mx_span domain);
 

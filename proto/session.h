@@ -100,6 +100,24 @@ enum mx_feature {
     MX_FEATURE_LIMITS = 1 << 5,
 };
 
+/* Lines of EHLO that hooks add, in their order, behind 8BITMIME. */
+enum mx_ehlo_line {
+    MX_EHLO_DSN,
+    MX_EHLO_FUTURERELEASE, /* to who is logged in */
+    MX_EHLO_MT_PRIORITY,
+    MX_EHLO_REQUIRETLS, /* under TLS */
+    MX_EHLO_LINE_COUNT,
+};
+
+/* Parameters that hooks switch on; bits. */
+enum mx_extension {
+    MX_EXTENSION_DSN_MAIL = 1 << 0, /* RET, ENVID */
+    MX_EXTENSION_DSN_RCPT = 1 << 1, /* NOTIFY, ORCPT */
+    MX_EXTENSION_PRIORITY = 1 << 2,
+    MX_EXTENSION_FUTURE_RELEASE = 1 << 3,
+    MX_EXTENSION_REQUIRE_TLS = 1 << 4,
+};
+
 /* What a fault row does instead of running the verb (mxring sink, fixture). */
 enum mx_fault_kind {
     MX_FAULT_NONE,
@@ -137,9 +155,12 @@ struct mx_session_conf {
     uint8_t wants_from;      /* enum mx_session_from; SMTP only */
     uint8_t mechanism_count; /* those that can be used, in the order of EHLO: */
     uint8_t mechanisms[MX_SASL_COUNT];
-    uint32_t max_auth_failures;     /* 0 = none; below UINT16_MAX */
-    uint32_t auth_failure_delay_ms; /* auth.failureDelay */
-    uint32_t hidden_features;       /* bits of enum mx_feature: disabledFeatures */
+    uint8_t ehlo_line_count;
+    uint8_t ehlo_lines[MX_EHLO_LINE_COUNT]; /* enum mx_ehlo_line */
+    uint32_t extensions;                    /* bits of enum mx_extension */
+    uint32_t max_auth_failures;             /* 0 = none; below UINT16_MAX */
+    uint32_t auth_failure_delay_ms;         /* auth.failureDelay */
+    uint32_t hidden_features;               /* bits of enum mx_feature: disabledFeatures */
     uint32_t hooks;              /* bits 1 << enum mx_hook_point: where MX_ACTION_HOOK is wanted */
     uint64_t max_message_octets; /* maxMessageSize, 0 = none */
     uint32_t max_line_octets;    /* maxLineLength, 4..MX_LINE_MAX: a verb fits in */

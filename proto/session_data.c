@@ -93,6 +93,8 @@ static struct mx_span put_trace(struct mx_session *self) {
                                             MX_SPAN("JAMES Protocols Server")};
     const struct mx_session_conf *conf = self->conf;
     bool is_greeted = self->helo_verb != 0 && self->helo_len > 0;
+    struct mx_extras extras;
+    mx_envelope_extras(&self->envelope, &extras);
     struct mx_trace_header header = {
         .helo_verb = is_greeted ? mx_span_of(mx_verb_name((enum mx_verb)self->helo_verb))
                                 : (struct mx_span){0              },
@@ -105,6 +107,8 @@ static struct mx_span put_trace(struct mx_session *self) {
         .is_lmtp = conf->proto == MX_PROTO_LMTP,
         .is_auth = self->is_authenticated,
         .is_utf8 = self->envelope.is_smtputf8,
+        .has_priority = extras.has_priority,
+        .priority = extras.priority,
         .time_s = self->shared->now_s,
     };
     char *text = mx_envelope_scratch(&self->envelope, scratch_len(self));

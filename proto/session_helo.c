@@ -1,4 +1,5 @@
 /* session_helo.c - HELO, EHLO, LHLO and the list of extensions. RFC 5321 4.1.1.1, RFC 2033 4.1. */
+#include "proto/date.h"
 #include "proto/path.h"
 #include "proto/session_impl.h"
 
@@ -52,6 +53,35 @@ static bool put_old_auth(const struct mx_session *self, struct mx_out *out) {
     return put_mechanisms(self, '=', out);
 }
 
+static bool put_future_release(const struct mx_session *self, struct mx_out *out) {
+    enum { HOLD_MAX_S = 86400 };
+    char moment[MX_MOMENT_TEXT];
+    if (!self->is_authenticated)
+        return false;
+    mx_moment_text(self->shared->now_s + HOLD_MAX_S, moment);
+    mx_out_put(out, MX_SPAN("FUTURERELEASE 86400 "));
+    mx_out_put(out, (struct mx_span){moment, sizeof moment});
+    return true;
+}
+
+static bool put_require_tls(const struct mx_session *self, struct mx_out *out) {
+    if (self->is_tls)
+        mx_out_put(out, MX_SPAN("REQUIRETLS"));
+    return self->is_tls;
+}
+
+static bool put_dsn(const struct mx_session *self, struct mx_out *out) {
+    (void)self;
+    mx_out_put(out, MX_SPAN("DSN"));
+    return true;
+}
+
+static bool put_priority(const struct mx_session *self, struct mx_out *out) {
+    (void)self;
+    mx_out_put(out, MX_SPAN("MT-PRIORITY"));
+    return true;
+}
+
 static bool put_limits(const struct mx_session *self, struct mx_out *out) {
     const struct mx_session_conf *conf = self->conf;
     if (conf->max_recipients == 0 && conf->max_transactions == 0)
@@ -95,20 +125,41 @@ static const struct {
     {{0},                            put_size,     0                                          },
 };
 
+/* "250-TEXT"; where the last line begins, then. */
+static uint32_t put_line(const struct mx_session *self, feature_fn *put, struct mx_span keyword,
+                         uint32_t last_line, struct mx_out *out) {
+    uint32_t line = out->len;
+    mx_out_put(out, MX_SPAN("250-"));
+    if (put != NULL && !put(self, out)) {
+        out->len = line;
+        return last_line;
+    }
+    mx_out_put(out, keyword);
+    mx_out_put(out, MX_SPAN("\r\n"));
+    return line;
+}
+
+static uint32_t put_hook_lines(const struct mx_session *self, uint32_t last_line,
+                               struct mx_out *out) {
+    static feature_fn *const lines[MX_EHLO_LINE_COUNT] = {
+        [MX_EHLO_DSN] = put_dsn,
+        [MX_EHLO_FUTURERELEASE] = put_future_release,
+        [MX_EHLO_MT_PRIORITY] = put_priority,
+        [MX_EHLO_REQUIRETLS] = put_require_tls,
+    };
+    const struct mx_session_conf *conf = self->conf;
+    for (uint32_t i = 0; i < conf->ehlo_line_count; i++)
+        last_line = put_line(self, lines[conf->ehlo_lines[i]], (struct mx_span){0}, last_line, out);
+    return last_line;
+}
+
 static void put_features(const struct mx_session *self, uint32_t last_line, struct mx_out *out) {
     const struct mx_session_conf *conf = self->conf;
     for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
-        if (features[i].hidden_by & conf->hidden_features)
-            continue;
-        uint32_t line = out->len;
-        mx_out_put(out, MX_SPAN("250-"));
-        if (features[i].put != NULL && !features[i].put(self, out)) {
-            out->len = line;
-            continue;
-        }
-        mx_out_put(out, features[i].keyword);
-        mx_out_put(out, MX_SPAN("\r\n"));
-        last_line = line;
+        if (features[i].hidden_by == MX_FEATURE_CHUNKING)
+            last_line = put_hook_lines(self, last_line, out);
+        if (!(features[i].hidden_by & conf->hidden_features))
+            last_line = put_line(self, features[i].put, features[i].keyword, last_line, out);
     }
     out->ptr[last_line + 3] = ' ';
 }

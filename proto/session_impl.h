@@ -1,6 +1,7 @@
 /* session_impl.h - what the session*.c files share. Nobody else includes this. */
 #pragma once
 #include "proto/err.h"
+#include "proto/param.h"
 #include "proto/reply.h"
 #include "proto/session.h"
 
@@ -75,6 +76,33 @@ void mx_session_fault_message(struct mx_session *self, unsigned place);
 
 /* Reply and close: nothing is read any more. */
 enum mx_action mx_session_end(struct mx_session *self);
+
+/* ---- parameters of hooks (session_params.c) ---- */
+
+enum { MX_ENVID_MAX = 100, MX_ORCPT_MAX = 500 }; /* octets, decoded; RFC 3461 4.4, 4.2 */
+
+struct mx_mail_extras {
+    bool is_any; /* one of them was there */
+    struct mx_extras values;
+    struct mx_span envid; /* in room */
+    char room[MX_ENVID_MAX];
+};
+
+struct mx_rcpt_extras {
+    uint8_t notify;       /* bits of enum mx_notify */
+    struct mx_span orcpt; /* in room */
+    char room[MX_ORCPT_MAX];
+};
+
+/* Take a parameter of MAIL that a hook has switched on; others are let be. Returns the refusal, or
+ * an empty span. */
+struct mx_span mx_session_mail_extension(const struct mx_session *self,
+                                         const struct mx_param *param,
+                                         struct mx_mail_extras *extras);
+
+/* The same of RCPT. False: it is none of these. */
+bool mx_session_rcpt_extension(const struct mx_session *self, const struct mx_param *param,
+                               struct mx_rcpt_extras *extras, struct mx_span *refusal);
 
 /* ---- a message (session_data.c) ---- */
 

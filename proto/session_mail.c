@@ -98,6 +98,7 @@ struct mail {
     struct mx_path path;
     struct mx_span auth;          /* AUTH=, decoded; empty: not given */
     char room[MX_AUTH_PARAM_MAX]; /* for auth */
+    struct mx_mail_extras extras;
 };
 
 /* RFC 4954 5: whose mail it is, as the client says. Nobody else's word counts than that of who is
@@ -139,6 +140,10 @@ static struct mx_span mail_params(struct mx_session *self, struct mx_span rest, 
             if (param.has_value && !self->conf->accepts_all)
                 return bad_smtputf8;
             self->envelope.is_smtputf8 = true;
+        } else if (self->conf->extensions != 0) {
+            struct mx_span refusal = mx_session_mail_extension(self, &param, &mail->extras);
+            if (refusal.len > 0)
+                return refusal;
         }
     }
     return (struct mx_span){0};
@@ -191,6 +196,21 @@ static struct mx_span mail_parse(struct mx_session *self, struct mx_span args, s
                           : MX_SPAN("501 5.1.7 Syntax error in sender address\r\n");
 }
 
+static uint32_t need_of(const struct mail *mail) {
+    uint32_t extras = mail->extras.is_any ? mx_envelope_need_extras(mail->extras.envid) : 0;
+    return mx_envelope_need(mail->path.local, mail->path.domain) +
+           mx_envelope_need_text(mail->auth) + extras;
+}
+
+static int store_mail(struct mx_envelope *envelope, const struct mail *mail) {
+    int err = mx_envelope_set_sender(envelope, mail->path.local, mail->path.domain);
+    if (err == 0)
+        err = mx_envelope_set_auth(envelope, mail->auth);
+    if (err == 0 && mail->extras.is_any)
+        err = mx_envelope_set_extras(envelope, &mail->extras.values, mail->extras.envid);
+    return err;
+}
+
 enum mx_action mx_session_mail(struct mx_session *self, struct mx_span args, struct mx_out *out) {
     const struct mx_session_conf *conf = self->conf;
     if (conf->max_transactions > 0 && self->transaction_count >= conf->max_transactions) {
@@ -203,7 +223,9 @@ enum mx_action mx_session_mail(struct mx_session *self, struct mx_span args, str
     }
     struct mail mail;
     mail.path = (struct mx_path){0};
-    mail.auth = (struct mx_span){0};
+    mail.auth = mail.extras.envid = (struct mx_span){0};
+    mail.extras.values = (struct mx_extras){0};
+    mail.extras.is_any = false;
     struct mx_span refusal = mail_parse(self, args, &mail);
     if (refusal.len == 0 && self->is_memory_refused)
         refusal = MX_SPAN("452 4.3.1 Insufficient system storage\r\n");
@@ -211,12 +233,9 @@ enum mx_action mx_session_mail(struct mx_session *self, struct mx_span args, str
         mx_envelope_reset(&self->envelope);
         return mx_session_say(self, out, refusal);
     }
-    if (mx_envelope_set_sender(&self->envelope, mail.path.local, mail.path.domain) < 0 ||
-        mx_envelope_set_auth(&self->envelope, mail.auth) < 0) {
-        uint32_t need =
-            mx_envelope_need(mail.path.local, mail.path.domain) + mx_envelope_need_text(mail.auth);
+    if (store_mail(&self->envelope, &mail) < 0) {
         mx_envelope_reset(&self->envelope);
-        return mx_session_grow(self, need);
+        return mx_session_grow(self, need_of(&mail));
     }
     return mx_session_ask_hook(self, MX_HOOK_MAIL, on_mail_hook, out);
 }
@@ -255,18 +274,36 @@ static enum mx_action refuse_count(struct mx_session *self, struct mx_span text,
 }
 
 static enum mx_action add_rcpt(struct mx_session *self, const struct mx_path *path,
-                               struct mx_out *out) {
+                               const struct mx_rcpt_extras *extras, struct mx_out *out) {
     const struct mx_session_conf *conf = self->conf;
     struct mx_envelope *envelope = &self->envelope;
     if (conf->max_recipients > 0 && envelope->rcpt_count >= conf->max_recipients)
         return refuse_count(self, MX_SPAN("452 4.5.3 Too many recipients\r\n"), out);
     self->rcpt_at = envelope->rcpts_end;
-    if (mx_envelope_add_rcpt(envelope, path->local, path->domain) < 0) {
+    if (mx_envelope_add_rcpt_with(envelope, path->local, path->domain, extras->notify,
+                                  extras->orcpt) < 0) {
         if (self->is_memory_refused)
             return refuse_count(self, MX_SPAN("452 4.5.3 Too many recipients\r\n"), out);
-        return mx_session_grow(self, envelope->used + mx_envelope_need(path->local, path->domain));
+        return mx_session_grow(self, envelope->used + mx_envelope_need(path->local, path->domain) +
+                                         mx_envelope_need_text(extras->orcpt));
     }
     return mx_session_ask_hook(self, MX_HOOK_RCPT, on_rcpt_hook, out);
+}
+
+/* Returns the refusal, or an empty span; *unknown is a parameter that nobody knows. */
+static struct mx_span rcpt_params(struct mx_session *self, struct mx_span rest,
+                                  struct mx_rcpt_extras *extras, struct mx_span *unknown) {
+    struct mx_span refusal = {0};
+    struct mx_param param;
+    while (!self->conf->accepts_all && refusal.len == 0 && mx_param_take(&rest, &param)) {
+        if (is_smtputf8(self, &param)) {
+            refusal = param.has_value ? bad_smtputf8 : (struct mx_span){0};
+        } else if (!mx_session_rcpt_extension(self, &param, extras, &refusal)) {
+            *unknown = param.key;
+            return refusal;
+        }
+    }
+    return refusal;
 }
 
 enum mx_action mx_session_rcpt(struct mx_session *self, struct mx_span args, struct mx_out *out) {
@@ -286,12 +323,13 @@ enum mx_action mx_session_rcpt(struct mx_session *self, struct mx_span args, str
         return needs_smtputf8 ? SAY(self, out, "553 5.6.7 Address needs the SMTPUTF8 parameter")
                               : SAY(self, out, "553 5.1.3 Syntax error in recipient address");
     }
-    struct mx_param param;
-    while (!conf->accepts_all && mx_param_take(&rest, &param)) {
-        if (!is_smtputf8(self, &param))
-            return refuse_option(self, param.key, out);
-        if (param.has_value)
-            return mx_session_say(self, out, bad_smtputf8);
-    }
-    return add_rcpt(self, &path, out);
+    struct mx_rcpt_extras extras;
+    extras.notify = 0;
+    extras.orcpt = (struct mx_span){0};
+    struct mx_span key = {0}, refusal = rcpt_params(self, rest, &extras, &key);
+    if (key.len > 0)
+        return refuse_option(self, key, out);
+    if (refusal.len > 0)
+        return mx_session_say(self, out, refusal);
+    return add_rcpt(self, &path, &extras, out);
 }

@@ -1,5 +1,6 @@
 #include "proto/trace_header.h"
 
+#include "proto/date.h"
 #include "proto/utf8.h"
 
 #include <assert.h>
@@ -15,12 +16,13 @@ enum {
     DATE_LEN = sizeof "Thu, 01 Jan 1970 00:00:00 +0000 (UTC)" - 1,
 };
 
-#define INDENT "          "
-#define FROM   "Received: from "
-#define USING  INDENT "(using "
-#define BY     INDENT "by "
-#define WITH   ") with "
-#define FOR    INDENT "for "
+#define INDENT   "          "
+#define FROM     "Received: from "
+#define USING    INDENT "(using "
+#define BY       INDENT "by "
+#define WITH     ") with "
+#define FOR      INDENT "for "
+#define PRIORITY " (PRIORITY "
 
 enum {
     FROM_LINE_MAX = sizeof FROM " ("
@@ -33,9 +35,11 @@ enum {
                             ";\r\n" +
                   NAME_MAX + SOFTWARE_MAX + PROTOCOL_MAX + ID_LEN,
     FOR_LINE_MAX = sizeof FOR "<>;\r\n" + MX_TRACE_RCPT_MAX,
+    PRIORITY_MAX = sizeof PRIORITY "-9)",
     DATE_LINE_MAX = sizeof INDENT "\r\n" + DATE_LEN,
 };
-_Static_assert(FROM_LINE_MAX + USING_LINE_MAX + BY_LINE_MAX + FOR_LINE_MAX + DATE_LINE_MAX <=
+_Static_assert(FROM_LINE_MAX + USING_LINE_MAX + BY_LINE_MAX + FOR_LINE_MAX + PRIORITY_MAX +
+                       DATE_LINE_MAX <=
                    MX_TRACE_HEADER_MAX,
                "the header may not fit");
 
@@ -98,28 +102,6 @@ static char *put_id(char *at, uint32_t id) {
     return at;
 }
 
-struct civil {
-    unsigned year, month, day; /* month 0..11, day 1..31 */
-};
-
-/* The Gregorian date of a day number, 0 = 1970-01-01. Years are taken to begin on 1 March, so that
- * the leap day is a year's last day; 400 such years have always the same number of days. */
-static struct civil civil_of(unsigned days) {
-    enum { DAYS_BEFORE_1970 = 719468, ERA_DAYS = 146097 };
-    days += DAYS_BEFORE_1970;
-    unsigned era = days / ERA_DAYS, day_of_era = days % ERA_DAYS;
-    unsigned year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    /* 153 days for each five months from March on: 31, 30, 31, 30, 31. */
-    unsigned month = (5 * day_of_year + 2) / 153;
-    return (struct civil){
-        .year = era * 400 + year_of_era + (month >= 10),
-        .month = (month + 2) % 12,
-        .day = day_of_year - (153 * month + 2) / 5 + 1,
-    };
-}
-
 static char *put_date(char *at, int64_t time_s) {
     static const char weekdays[] = "ThuFriSatSunMonTueWed";
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -128,7 +110,7 @@ static char *put_date(char *at, int64_t time_s) {
     const int64_t time_max_s = INT64_C(253402300799);
     time_s = time_s < 0 ? 0 : time_s > time_max_s ? time_max_s : time_s;
     unsigned days = (unsigned)(time_s / DAY_S), seconds = (unsigned)(time_s % DAY_S);
-    struct civil date = civil_of(days);
+    struct mx_date date = mx_date_of(days);
     at = put(at, (struct mx_span){weekdays + 3 * (size_t)(days % 7), 3});
     at = put(at, MX_SPAN(", "));
     at = put_two_digits(at, date.day);
@@ -184,6 +166,17 @@ static bool has_for(const struct mx_trace_header *self) {
     return self->rcpt.len > 0 && self->rcpt.len <= MX_TRACE_RCPT_MAX;
 }
 
+static char *put_semicolon(char *at, const struct mx_trace_header *self) {
+    if (self->has_priority) {
+        at = put(at, MX_SPAN(PRIORITY));
+        if (self->priority < 0)
+            *at++ = '-';
+        *at++ = (char)('0' + (self->priority < 0 ? -self->priority : self->priority));
+        *at++ = ')';
+    }
+    return put(at, MX_SPAN(";\r\n"));
+}
+
 static char *put_by_line(char *at, const struct mx_trace_header *self) {
     at = put(at, MX_SPAN(BY));
     at = put_foreign(at, self->by, NAME_MAX, TEXT, self->is_utf8);
@@ -193,7 +186,7 @@ static char *put_by_line(char *at, const struct mx_trace_header *self) {
     at = put_protocol(at, self);
     at = put(at, MX_SPAN(" ID "));
     at = put_id(at, self->session_id);
-    return put(at, has_for(self) ? MX_SPAN("\r\n") : MX_SPAN(";\r\n"));
+    return has_for(self) ? put(at, MX_SPAN("\r\n")) : put_semicolon(at, self);
 }
 
 size_t mx_trace_header_put(const struct mx_trace_header *self, char text[MX_TRACE_HEADER_MAX]) {
@@ -207,7 +200,7 @@ size_t mx_trace_header_put(const struct mx_trace_header *self, char text[MX_TRAC
     if (has_for(self)) {
         at = put(at, MX_SPAN(FOR "<"));
         at = put_foreign(at, self->rcpt, MX_TRACE_RCPT_MAX, TEXT, self->is_utf8);
-        at = put(at, MX_SPAN(">;\r\n"));
+        at = put_semicolon(put(at, MX_SPAN(">")), self);
     }
     at = put(at, MX_SPAN(INDENT));
     at = put_date(at, self->time_s);

@@ -14,7 +14,9 @@ struct mx_trace_header {
     struct mx_span software; /* inside the parentheses behind it: "mxring" or James's text */
     struct mx_span tls;      /* "TLSv1.3 with cipher X" or empty */
     struct mx_span rcpt;     /* the only recipient, or empty */
-    uint32_t session_id;     /* printed as 8 hex digits */
+    bool has_priority;       /* " (PRIORITY n)", RFC 6710 */
+    int8_t priority;
+    uint32_t session_id; /* printed as 8 hex digits */
     bool is_lmtp, is_tls, is_auth, is_utf8;
     int64_t time_s; /* seconds since the epoch; printed in UTC */
 };

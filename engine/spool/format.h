@@ -153,10 +153,13 @@ enum mx_spool_envelope {
     MX_SPOOL_ENV_BODY = 14, /* u8, enum mx_body_type */
     MX_SPOOL_ENV_RET = 15,
     MX_SPOOL_ENV_ENVID = 16,
-    MX_SPOOL_ENV_SESSION = 17, /* u32, session id of log and Received line */
+    MX_SPOOL_ENV_SESSION = 17,    /* u32, session id of log and Received line */
+    MX_SPOOL_ENV_PRIORITY = 18,   /* MT-PRIORITY, decimal text */
+    MX_SPOOL_ENV_HOLD_UNTIL = 19, /* u64, seconds since 1970: not to be delivered before */
     MX_SPOOL_ENV_AUTH_USER = 20,
     MX_SPOOL_ENV_AUTH_MECHANISM = 21,
-    MX_SPOOL_ENV_AUTH_PARAM = 22, /* AUTH= of MAIL */
+    MX_SPOOL_ENV_AUTH_PARAM = 22,  /* AUTH= of MAIL */
+    MX_SPOOL_ENV_REQUIRE_TLS = 23, /* u8, 1: to be delivered under TLS only (RFC 8689) */
     MX_SPOOL_ENV_TLS_VERSION = 30,
     MX_SPOOL_ENV_TLS_CIPHER = 31,
     MX_SPOOL_ENV_TLS_SNI = 32,

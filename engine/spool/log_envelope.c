@@ -47,6 +47,55 @@ static void put_auth(struct cursor *self, const struct mx_session *session) {
         put_span(self, MX_SPOOL_ENV_AUTH_PARAM, param);
 }
 
+/* Of the recipient that was put last. */
+static void put_rcpt_extras(struct cursor *self, const struct mx_rcpt *rcpt) {
+    static const struct {
+        uint8_t bit;
+        struct mx_span word;
+    } words[] = {
+        {MX_NOTIFY_NEVER,   MX_SPAN("NEVER")  },
+        {MX_NOTIFY_SUCCESS, MX_SPAN("SUCCESS")},
+        {MX_NOTIFY_FAILURE, MX_SPAN("FAILURE")},
+        {MX_NOTIFY_DELAY,   MX_SPAN("DELAY")  }
+    };
+    char text[sizeof "SUCCESS,FAILURE,DELAY"];
+    size_t len = 0;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (!(rcpt->notify & words[i].bit))
+            continue;
+        if (len > 0)
+            text[len++] = ',';
+        memcpy(text + len, words[i].word.ptr, words[i].word.len);
+        len += words[i].word.len;
+    }
+    if (len > 0)
+        put(self, MX_SPOOL_ENV_NOTIFY, text, len);
+    if (rcpt->orcpt.len > 0)
+        put_span(self, MX_SPOOL_ENV_ORCPT, rcpt->orcpt);
+}
+
+static void put_extras(struct cursor *self, const struct mx_envelope *envelope) {
+    static const struct mx_span rets[] = {
+        [MX_RET_FULL] = MX_SPAN("FULL"), [MX_RET_HDRS] = MX_SPAN("HDRS")};
+    struct mx_extras extras;
+    if (!mx_envelope_extras(envelope, &extras))
+        return;
+    if (extras.ret != MX_RET_NONE)
+        put_span(self, MX_SPOOL_ENV_RET, rets[extras.ret]);
+    if (extras.envid_len > 0)
+        put_span(self, MX_SPOOL_ENV_ENVID, mx_envelope_envid(envelope));
+    if (extras.has_priority) {
+        char digit = (char)('0' + (extras.priority < 0 ? -extras.priority : extras.priority));
+        const char text[] = {'-', digit};
+        bool is_negative = extras.priority < 0;
+        put(self, MX_SPOOL_ENV_PRIORITY, text + !is_negative, (size_t)1 + is_negative);
+    }
+    if (extras.hold_until_s != 0)
+        put(self, MX_SPOOL_ENV_HOLD_UNTIL, &extras.hold_until_s, sizeof extras.hold_until_s);
+    if (extras.requires_tls)
+        put(self, MX_SPOOL_ENV_REQUIRE_TLS, &extras.requires_tls, sizeof extras.requires_tls);
+}
+
 /* Lengths of four octets, each with an attribute behind it. */
 static void put_attributes(struct cursor *self, struct mx_span attributes) {
     while (attributes.len > 0) {
@@ -64,8 +113,10 @@ uint32_t mx_spool_envelope_put(const struct mx_spool_origin *origin, char *to) {
     struct cursor cursor = {to, 0};
     put_span(&cursor, MX_SPOOL_ENV_SENDER, mx_envelope_sender(envelope));
     uint32_t at = envelope->rcpts_at;
-    for (struct mx_rcpt rcpt; mx_envelope_rcpt_next(envelope, &at, &rcpt);)
+    for (struct mx_rcpt rcpt; mx_envelope_rcpt_next(envelope, &at, &rcpt);) {
         put_span(&cursor, MX_SPOOL_ENV_RCPT, rcpt.address);
+        put_rcpt_extras(&cursor, &rcpt);
+    }
     put_span(&cursor, MX_SPOOL_ENV_LISTENER, mx_span_of(origin->server_name));
     put_peer(&cursor, &session->peer);
     put(&cursor, MX_SPOOL_ENV_HELO, session->helo_name, session->helo_len);
@@ -75,6 +126,7 @@ uint32_t mx_spool_envelope_put(const struct mx_spool_origin *origin, char *to) {
         put(&cursor, MX_SPOOL_ENV_BODY, &envelope->body_type, sizeof envelope->body_type);
     put(&cursor, MX_SPOOL_ENV_SESSION, &session->id, sizeof session->id);
     put_auth(&cursor, session);
+    put_extras(&cursor, envelope);
     put_attributes(&cursor, origin->attributes);
     return cursor.len;
 }
