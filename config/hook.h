@@ -21,6 +21,7 @@
     X(SET_HEADER, set_header, "SetMimeHeaderHandler")                                              \
     X(SET_ATTRIBUTE, set_attribute, "SetMailAttributeMessageHook")                                 \
     X(AUTH_COMMAND, auth_command, "AuthCmdHandler")                                                \
+    X(AUTH_REQUIRED, auth_required, "AuthRequiredHook")                                            \
     X(AUTH_ACCOUNTS, auth_accounts, "ConfigurationAuthHook")                                       \
     X(MAIL_PRIORITY, mail_priority, "MailPriorityHandler")                                         \
     X(DSN_EHLO, dsn_ehlo, "DSNEhloHook")                                                           \

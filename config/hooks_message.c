@@ -6,7 +6,8 @@
 #define MS_MAX 2147483647
 
 /* Have no options. */
-const struct mx_hook_type mx_hook_type_relay_accept, mx_hook_type_auth_command;
+const struct mx_hook_type mx_hook_type_relay_accept, mx_hook_type_auth_command,
+    mx_hook_type_auth_required;
 const struct mx_hook_type mx_hook_type_dsn_ehlo, mx_hook_type_dsn_mail, mx_hook_type_dsn_rcpt,
     mx_hook_type_dsn_message;
 const struct mx_hook_type mx_hook_type_priority_ehlo, mx_hook_type_priority_mail,

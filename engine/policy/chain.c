@@ -60,6 +60,7 @@ static void put_link(struct mx_chain *self, const struct part *part, unsigned po
         .has_memory = class->memory_octets > 0,
         .has_scratch = class->scratch_octets > 0,
     };
+    link->is_plain = link->wait == NULL && !link->has_memory && !link->has_scratch;
     self->needs_block[point] |= link->has_memory || link->has_scratch;
 }
 

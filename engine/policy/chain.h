@@ -13,6 +13,7 @@ struct mx_chain_link {
     uint16_t kind;                  /* enum mx_hook_kind; MX_HOOK_KIND_COUNT: a core handler */
     uint16_t memory_at, scratch_at; /* its part of the connection's, of the transaction's */
     bool has_memory, has_scratch;
+    bool is_plain; /* it has neither, and never waits */
 };
 
 struct mx_chain {

@@ -160,28 +160,45 @@ static void end_waiting(struct mx_policy_site *site, const struct mx_chain_link 
     block->is_waiting = false;
 }
 
+/* A hook that may wait, or has memory. */
+static enum mx_verdict run_link(struct mx_hook_call *call, const struct mx_chain_link *link,
+                                enum mx_hook_point point, struct mx_hook_job *answer) {
+    struct mx_policy *block = *call->site->block;
+    if (link->wait != NULL && answer == NULL && block != NULL)
+        block->number++; /* what comes from now on answers this hook */
+    set_link(call, link, point);
+    call->answer = answer;
+    enum mx_verdict verdict = link->run(call);
+    if (link->wait != NULL && verdict != MX_VERDICT_PENDING)
+        end_waiting(call->site, link);
+    call->memory = call->scratch = NULL;
+    call->answer = NULL;
+    call->wait = NULL;
+    return verdict;
+}
+
 /* answer: for the first of them. */
 static int run_links(struct mx_hook_call *call, enum mx_hook_point point, uint32_t from,
                      struct mx_hook_job *answer) {
     struct mx_policy_site *site = call->site;
-    const struct mx_chain *chain = site->chain;
-    for (uint32_t i = from; i < chain->count[point]; i++) {
-        const struct mx_chain_link *link = &chain->links[chain->first[point] + i];
-        if (link->wait != NULL && answer == NULL && *site->block != NULL)
-            (*site->block)->number++; /* what comes from now on answers this hook */
-        set_link(call, link, point);
-        call->answer = answer;
-        answer = NULL;
-        enum mx_verdict verdict = link->run(call);
+    struct mx_hook_counters *counters = site->host->counters;
+    const struct mx_chain_link *link = site->chain->links + site->chain->first[point] + from;
+    for (uint32_t left = site->chain->count[point] - from; left > 0; left--, link++) {
+        enum mx_verdict verdict;
+        call->options = link->options;
+        if (link->is_plain) {
+            verdict = link->run(call);
+        } else {
+            verdict = run_link(call, link, point, answer);
+            answer = NULL;
+        }
         if (verdict == MX_VERDICT_PENDING)
-            return begin_waiting(site, link, point, i);
-        count(site->host, link, verdict);
-        if (link->wait != NULL)
-            end_waiting(site, link);
-        if (verdict == MX_VERDICT_OK)
-            return 0;
-        if (verdict != MX_VERDICT_DECLINED)
-            return refused(site, verdict);
+            return begin_waiting(site, link, point, site->chain->count[point] - left);
+        counters[link->kind].verdicts[verdict]++;
+        if (verdict == MX_VERDICT_DECLINED)
+            continue;
+        site->host->last = link->kind;
+        return verdict == MX_VERDICT_OK ? 0 : refused(site, verdict);
     }
     return 0;
 }

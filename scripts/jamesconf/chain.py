@@ -102,6 +102,17 @@ def _options(scope, node, hook):
     return out
 
 
+def _leave_out(scope, node, name, hook):
+    """A class of James that has no place in mxring."""
+    if hook.left_out:
+        scope.ignore(node, f"{name}: {hook.left_out}; left out", WARNING)
+    elif scope.arguments.skip_unknown:
+        scope.ignore(node, f"{name}: {hook.refused}; skipped (--skip-unknown)", WARNING)
+    else:
+        scope.fail(node, f"{name}: {hook.refused} (--skip-unknown leaves it out)", KEY)
+        node.use_all()
+
+
 def _handler(scope, node, core, kind):
     """What stands in the YAML for one handler: a name, a map, or None."""
     if "class" not in node.attributes or not node.attribute("class"):
@@ -117,6 +128,9 @@ def _handler(scope, node, core, kind):
             return None
         return name
     hook = HOOKS[name]
+    if hook.left_out or hook.refused:
+        _leave_out(scope, node, name, hook)
+        return None
     for level, remark in hook.remarks:
         (scope.warn if level == WARNING else scope.note)(node, remark, KEY)
     if hook.denies_message and kind == "lmtpservers":

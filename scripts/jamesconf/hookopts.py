@@ -4,6 +4,7 @@ from jamesconf.report import quote
 from jamesconf.yamlout import Map
 
 TEXT_MAX = 998      # a header value
+HEADER_MAX = 80 << 10
 PRIORITY_MAX = 9
 
 
@@ -64,6 +65,10 @@ def _header_limit(text_of, default, what):
         if isinstance(number, int) and number <= 0:
             scope.note(nodes[0], f"James takes {default} {what} for it", "handlerchain")
             number = default
+        if what == "octets" and isinstance(number, int) and number > HEADER_MAX:
+            scope.warn(nodes[0], f"mxring takes headers of {HEADER_MAX >> 10} KiB at most: that is "
+                                 "the limit", "handlerchain")
+            number = HEADER_MAX
         out[key] = values.size_text(number) if what == "octets" and isinstance(number, int) \
             else number
     return Option(convert, is_needed=True)

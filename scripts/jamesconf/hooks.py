@@ -12,24 +12,29 @@ FASTFAIL = "smtpserver.fastfail"
 class Hook:
     """packages: behind org.apache.james. options: {name: hookopts.Option}.
 
+    left_out: why it is not wanted in mxring. refused: why it cannot be there.
     unread: {name: why} of options that documentation prints and no code reads. remarks: (level,
     text) to report whenever the class is used. denies_message: its verdict comes at the end of
     DATA. finish(scope, node, out): what one option cannot know."""
 
     def __init__(self, *packages, options=None, unread=None, remarks=(), denies_message=False,
-                 finish=None):
+                 finish=None, left_out=None, refused=None):
         self.packages = packages
         self.options = options or {}
         self.unread = unread or {}
         self.remarks = remarks
         self.denies_message = denies_message
         self.finish = finish
+        self.left_out = left_out
+        self.refused = refused
 
 
 NO_CHECK_AUTH = {"checkAuthNetworks": "no code of James reads it: clients that may relay are never "
                                       "checked"}
 BROKEN_TEST = "James does not start with this class: its test of the options is inverted; mxring " \
               "does what is documented"
+
+CROWDSEC = "mxring does not ask a CrowdSec server: block addresses in the firewall"
 
 HOOKS = {
     "ValidRcptHandler": Hook(FASTFAIL, options={
@@ -68,7 +73,7 @@ HOOKS = {
     "AllowedUnauthenticatedSender": Hook(
         FASTFAIL, options={"allowNullSender": opt.BOOL, "allowedSenders": opt.ALLOWED_SENDERS}),
     "EnforceMtaSts": Hook("smtpserver.tls"),
-    "TestMtaSts": Hook("smtpserver.tls"),
+    "TestMtaSts": Hook("smtpserver.tls", left_out="it only writes to James's log"),
     "SmtpRequireTlsEhloHook": Hook("smtpserver.tls"),
     "SmtpRequireTlsParameterHook": Hook("smtpserver.tls"),
     "SmtpRequireTlsMessageHook": Hook("smtpserver.tls"),
@@ -92,26 +97,29 @@ HOOKS = {
     "MailPriorityHandler": Hook("smtpserver", options={"priorityEntries": opt.PRIORITIES}),
     "ConfigurationAuthHook": Hook("smtpserver", options={"accounts": opt.ACCOUNTS}),
     "UsersRepositoryAuthHook": Hook("smtpserver"),
-    "POP3BeforeSMTPHandler": Hook("smtpserver", options={"expireTime": opt.DURATION}),
+    "POP3BeforeSMTPHandler": Hook(
+        "smtpserver", options={"expireTime": opt.DURATION},
+        refused="there is no POP3 server in mxring whose logins could tell it who may relay: let "
+                "clients log in by AUTH"),
     "DKIMHook": Hook("smtpserver", options={
         "forceCRLF": opt.BOOL, "signatureRequired": opt.BOOL,
         "onlyForSenderDomain": opt.LIST, "validatedEntities": opt.LIST, "expectedDToken": opt.LIST},
         denies_message=True, finish=opt.dkim),
     "SupressDuplicateRcptHandler": Hook(
         "protocols.smtp.core.fastfail", "protocols.smtp.core",
-        remarks=[(WARNING, "James does not suppress duplicates with it: they are accepted twice")]),
+        left_out="James does not suppress duplicates with it: they are accepted twice"),
     "AcceptRecipientIfRelayingIsAllowed": Hook("protocols.smtp.core",
                                                "protocols.smtp.core.fastfail"),
     "SpamAssassinHandler": Hook(
         "spamassassin", FASTFAIL,
         options={"spamdRejectionHits": opt.TEXT, "spamdHost": opt.TEXT, "spamdPort": opt.INT},
         denies_message=True),
-    "CrowdsecEhloHook": Hook("crowdsec"),
-    "CrowdsecSMTPConnectHandler": Hook("crowdsec"),
+    "CrowdsecEhloHook": Hook("crowdsec", refused=CROWDSEC),
+    "CrowdsecSMTPConnectHandler": Hook("crowdsec", refused=CROWDSEC),
     "MailetContainerHandler": Hook(
         "lmtpserver", options={"splitExecution": opt.BOOL},
-        remarks=[(NOTE, "in James neither the Received header nor the size limit applies behind "
-                        "it; in mxring both do")]),
+        left_out="mxring queues mail in its spool; unlike in James, the Received header and the "
+                 "size limit apply"),
 }
 
 # In the core set of each protocol; listed in a file they add nothing.

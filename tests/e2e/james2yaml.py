@@ -2,7 +2,7 @@
 import os
 import stat
 
-from lib_james2yaml import (Folder, accepted, convert, handlers, inside, lmtp, program, smtp)
+from lib_james2yaml import (Folder, accepted, convert, handlers, hooks, inside, lmtp, program, smtp)
 from lib_mxring import SOURCE, equal, run
 
 CURRENT = "--james-version=current"
@@ -277,6 +277,63 @@ def test_refused_writes_nothing():
                          "-o", out)
         equal((result.status, result.text, os.path.exists(out)), (1, "", False))
         assert any("nothing is written" in line for line in result.other), result.errors
+
+
+def a_handler(name, inner=""):
+    package = "org.apache.james." + hooks.HOOKS[name].packages[0] if name in hooks.HOOKS else \
+        "org.apache.james.protocols.smtp.core.esmtp"
+    return f'<handler class="{package}.{name}">{inner}</handler>'
+
+
+def test_handlers():
+    """What James's handlers are told comes out under the same names, and mxring takes it."""
+    entries = "<priorityEntry><domain>example.com</domain><priority>-1</priority></priorityEntry>"
+    rows = (
+        ("MaxRcptHandler", "<maxRcpt>7</maxRcpt>", {"maxRcpt": "7"}),
+        ("MaxUnknownCmdHandler", "", None),
+        ("EnforceHeaderLimitationsMessageHook", "<maxLines>0</maxLines><maxSize>32K</maxSize>",
+         {"maxLines": "500", "maxSize": "32K"}),
+        ("MaxConnectionLifespanHandler", "<duration>30s</duration>", {"duration": "30s"}),
+        ("SetMimeHeaderHandler", "<headername>X-A</headername><headervalue>b c</headervalue>",
+         {"headername": "X-A", "headervalue": "b c"}),
+        ("SetMailAttributeMessageHook", "<name>a</name><value>b</value>",
+         {"name": "a", "value": "b"}),
+        ("SpamTrapHandler", "<spamTrapRecip>a@example.com</spamTrapRecip>"
+         "<spamTrapRecip>b@example.com</spamTrapRecip><blockTime>5000</blockTime>",
+         {"spamTrapRecip": ["a@example.com", "b@example.com"], "blockTime": "5s"}),
+        ("AllowedUnauthenticatedSender", '<allowedSenders><allowedSender fromIps="127.0.0.1">'
+         "a@example.com</allowedSender></allowedSenders>",
+         {"allowedSenders": [{"sender": "a@example.com", "fromIps": ["127.0.0.1/32"]}]}),
+        ("MailPriorityHandler", f"<priorityEntries>{entries}</priorityEntries>",
+         {"priorityEntries": [{"domain": "example.com", "priority": "-1"}]}),
+        ("AuthCmdHandler", "", None),
+        ("AuthRequiredHook", "", None),
+    )
+    chain = handlers(*(a_handler(name, inner) for name, inner, _ in rows),
+                     attributes=' coreHandlersPackage="org.apache.james.smtpserver.'
+                     'NoAuthCmdHandlerLoader"')
+    result = convert(smtp(chain=chain))
+    assert result.status in (0, 2), result.errors
+    equal(result.server()["handlerchain"],
+          [name if options is None else {name: options} for name, _, options in rows])
+    accepted(result.text)
+
+
+def test_handlers_that_are_not_there():
+    """Left out with a word, or refused with the reason; nothing of theirs gets into the chain."""
+    for name in ("TestMtaSts", "SupressDuplicateRcptHandler"):
+        result = convert(smtp(chain=handlers(a_handler(name))))
+        equal((result.status, result.server()["handlerchain"]), (2, []), name)
+        assert result.says(name, "left out", level="warning"), result.errors
+    for name, why in (("POP3BeforeSMTPHandler", "no POP3 server"),
+                      ("CrowdsecEhloHook", "CrowdSec")):
+        xml = smtp(chain=handlers(a_handler(name)))
+        result = convert(xml)
+        equal(result.status, 1, name)
+        assert result.says(name, why, level="error"), result.errors
+        result = convert(xml, "--skip-unknown")
+        equal((result.status, result.server()["handlerchain"]), (2, []), name)
+        assert result.says(name, why, level="warning"), result.errors
 
 
 def test_passwords():

@@ -100,7 +100,8 @@ void sim_hook_install(struct mx_service *service) {
             service->session_conf.hooks |= 1u << p;
         }
         if (p == MX_HOOK_HEADER && sim.has_header_hook) {
-            *to++ = (struct mx_chain_link){.run = on_header, .kind = MX_HOOK_KIND_COUNT};
+            *to++ = (struct mx_chain_link){
+                .run = on_header, .kind = MX_HOOK_KIND_COUNT, .is_plain = true};
             chain->count[p]++;
         }
         for (uint16_t i = 0; i < count; i++)
