@@ -15,6 +15,8 @@
     X(ALLOWED_SENDERS, allowed_senders, "AllowedUnauthenticatedSender")                            \
     X(RELAY_ACCEPT, relay_accept, "AcceptRecipientIfRelayingIsAllowed")                            \
     X(SPAM_TRAP, spam_trap, "SpamTrapHandler")                                                     \
+    X(GREYLIST, greylist, "JDBCGreylistHandler")                                                   \
+    X(RATE_LIMIT, rate_limit, "RateLimit")                                                         \
     X(ENFORCE_TLS, enforce_tls, "EnforceMtaSts")                                                   \
     X(MAX_LIFESPAN, max_lifespan, "MaxConnectionLifespanHandler")                                  \
     X(HEADER_LIMITS, header_limits, "EnforceHeaderLimitationsMessageHook")                         \
@@ -158,4 +160,25 @@ struct mx_conf_priority {
 
 struct mx_opt_mail_priority {
     struct mx_conf_table entries; /* struct mx_conf_priority */
+};
+
+struct mx_opt_greylist {
+    uint64_t block_ms;                      /* tempBlockTime; 1 h */
+    uint64_t unseen_ms;                     /* unseenLifeTime; 4 h */
+    uint64_t known_ms;                      /* autoWhiteListLifeTime; 36 d */
+    struct mx_conf_networks known_networks; /* whitelistedNetworks */
+};
+
+enum mx_rate_subject {
+    MX_RATE_IP,
+    MX_RATE_NETWORK,
+    MX_RATE_SENDER,
+    MX_RATE_DOMAIN,
+    MX_RATE_USER,
+};
+
+struct mx_opt_rate_limit {
+    enum mx_rate_subject subject; /* per */
+    uint32_t count;               /* recipients */
+    uint32_t period_ms;
 };

@@ -88,3 +88,57 @@ const struct mx_rows mx_inner_allowed_senders =
     MX_ROWS_OF(allowed_sender_rows, struct mx_conf_allowed_sender);
 const struct mx_hook_type mx_hook_type_allowed_senders = {
     MX_ROWS_OF(allowed_senders_rows, struct mx_opt_allowed_senders), NULL};
+
+/* ---- JDBCGreylistHandler, RateLimit ---- */
+
+#define YEAR_MS INT64_C(31536000000)
+
+/* Who comes again in time must not be forgotten before. */
+static void check_greylist(struct mx_loader *loader, const struct mx_yaml_node *node,
+                           const struct mx_conf_server *server, const void *options) {
+    const struct mx_opt_greylist *self = options;
+    (void)server;
+    if (self->unseen_ms <= self->block_ms)
+        mx_loader_fail(loader, node,
+                       "unseenLifeTime must be longer than tempBlockTime: nobody "
+                       "would ever be known");
+}
+
+static const struct mx_lookup words_per[] = {
+    {"ip",              MX_RATE_IP     },
+    {"network",         MX_RATE_NETWORK},
+    {"sender",          MX_RATE_SENDER },
+    {"recipientDomain", MX_RATE_DOMAIN },
+    {"user",            MX_RATE_USER   },
+    {NULL,              0              },
+};
+
+/* clang-format off */
+static const struct mx_row greylist_rows[] = {
+    {"tempBlockTime", 0, MX_TYPE_DURATION, MX_UNIT_MILLISECOND, RELOAD, 1, YEAR_MS, "1h",
+     "tempBlockTime", NULL, MX_OPTION(struct mx_opt_greylist, block_ms),
+     "how long a client that is new has to wait"},
+    {"unseenLifeTime", 0, MX_TYPE_DURATION, MX_UNIT_MILLISECOND, RELOAD, 1, YEAR_MS, "4h",
+     "unseenLifeTime", NULL, MX_OPTION(struct mx_opt_greylist, unseen_ms),
+     "how long it may take to come again"},
+    {"autoWhiteListLifeTime", 0, MX_TYPE_DURATION, MX_UNIT_MILLISECOND, RELOAD, 1, YEAR_MS, "36d",
+     "autoWhiteListLifeTime", NULL, MX_OPTION(struct mx_opt_greylist, known_ms),
+     "how long one is known, from its last mail on"},
+    {"whitelistedNetworks", 0, MX_TYPE_NETWORKS, MX_UNIT_NONE, RELOAD, 0, 0, "[]",
+     "whitelistedNetworks", NULL, MX_OPTION(struct mx_opt_greylist, known_networks),
+     "clients that are not asked to come again"},
+};
+static const struct mx_row rate_limit_rows[] = {
+    {"per", 0, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "ip", NULL, words_per,
+     MX_OPTION(struct mx_opt_rate_limit, subject), "who has a bucket of its own"},
+    {"count", 0, MX_TYPE_NUMBER, MX_UNIT_NONE, RELOAD, 1, 10000000, NULL, NULL, NULL,
+     MX_OPTION(struct mx_opt_rate_limit, count), "recipients"},
+    {"period", 0, MX_TYPE_DURATION, MX_UNIT_SECOND, RELOAD, 1000, 86400000, "1h", NULL, NULL,
+     MX_OPTION(struct mx_opt_rate_limit, period_ms), "the time in which an empty bucket fills"},
+};
+/* clang-format on */
+
+const struct mx_hook_type mx_hook_type_greylist = {
+    MX_ROWS_OF(greylist_rows, struct mx_opt_greylist), check_greylist};
+const struct mx_hook_type mx_hook_type_rate_limit = {
+    MX_ROWS_OF(rate_limit_rows, struct mx_opt_rate_limit), NULL};

@@ -306,6 +306,11 @@ def test_handlers():
          {"allowedSenders": [{"sender": "a@example.com", "fromIps": ["127.0.0.1/32"]}]}),
         ("MailPriorityHandler", f"<priorityEntries>{entries}</priorityEntries>",
          {"priorityEntries": [{"domain": "example.com", "priority": "-1"}]}),
+        ("JDBCGreylistHandler", "<tempBlockTime>3600000</tempBlockTime>"
+         "<unseenLifeTime>4 hours</unseenLifeTime><whitelistedNetworks>127.0.0.1/8"
+         "</whitelistedNetworks><sqlFile>file://conf/sqlResources.xml</sqlFile>",
+         {"tempBlockTime": "3600s", "unseenLifeTime": "14400s",
+          "whitelistedNetworks": ["127.0.0.0/8"]}),
         ("AuthCmdHandler", "", None),
         ("AuthRequiredHook", "", None),
     )
