@@ -9,7 +9,13 @@
 
 struct job {
     struct mx_hook_job hook; /* first */
-    uint32_t number;
+    uint32_t number;         /* how often it was worked on */
+    uint32_t question;       /* of the connection it was asked for */
+};
+
+/* Of a connection. */
+struct memory {
+    uint32_t question; /* number of the last one */
 };
 
 static const struct mx_opt_wait patient = {60000, MX_ON_FAILURE_ACCEPT};
@@ -22,8 +28,16 @@ static void run_job(struct mx_helper_job *job, void *unused) {
     self->number++;
 }
 
-static enum mx_verdict ask(struct mx_hook_call *call) {
+static struct job *new_job(struct mx_hook_call *call) {
+    const struct memory *memory = call->memory;
     struct job *job = mx_hook_job_new(call, sizeof *job);
+    if (job != NULL)
+        job->question = memory->question;
+    return job;
+}
+
+static enum mx_verdict ask(struct mx_hook_call *call) {
+    struct job *job = new_job(call);
     sim_event(SIM_E_HOOK_WAITS);
     return mx_hook_ask_helper(call, job != NULL ? &job->hook : NULL, run_job);
 }
@@ -33,7 +47,7 @@ static enum mx_verdict ask_twice(struct mx_hook_call *call) {
     enum mx_verdict first = ask(call);
     if (first != MX_VERDICT_PENDING)
         return first;
-    struct job *job = mx_hook_job_new(call, sizeof *job);
+    struct job *job = new_job(call);
     if (job == NULL)
         return first;
     job->hook.job.run = run_job;
@@ -43,15 +57,17 @@ static enum mx_verdict ask_twice(struct mx_hook_call *call) {
 }
 
 static enum mx_verdict hook(struct mx_hook_call *call) {
-    uint32_t *memory = call->memory;
+    struct memory *memory = call->memory;
     SIM_CHECK(memory != NULL, "memory of a connection", 0, 0);
-    (*memory)++;
     if (call->answer != NULL) {
         const struct job *job = (const struct job *)(const void *)call->answer;
         SIM_CHECK(job->number == 1, "an answer that was not worked on", job->number, 0);
+        SIM_CHECK(job->question == memory->question, "an answer to another question", job->question,
+                  memory->question);
         sim_event(SIM_E_HOOK_ANSWERED);
         return sim_below(4) == 0 ? ask(call) : MX_VERDICT_DECLINED;
     }
+    memory->question++;
     if (sim_below(3))
         return MX_VERDICT_DECLINED;
     return sim_below(3) == 0 ? ask_twice(call) : ask(call);
