@@ -349,6 +349,8 @@ static enum mx_action refuse_bare_lf(struct mx_session *self, struct mx_span lin
 
 /* The command wants something of the driver first. A failed login waits behind its own line. */
 static bool runs_again(const struct mx_session *self, enum mx_action action) {
+    if (action == MX_ACTION_NONE)
+        return false;
     bool is_first_hook =
         action == MX_ACTION_HOOK && (self->hook == MX_HOOK_HELO || self->hook == MX_HOOK_UNKNOWN);
     return action == MX_ACTION_GROW || action == MX_ACTION_AUTH_BEGIN || is_first_hook ||

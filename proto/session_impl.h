@@ -82,7 +82,7 @@ enum mx_action mx_session_end(struct mx_session *self);
 enum { MX_ENVID_MAX = 100, MX_ORCPT_MAX = 500 }; /* octets, decoded; RFC 3461 4.4, 4.2 */
 
 struct mx_mail_extras {
-    bool is_any; /* one of them was there */
+    bool is_any; /* one of them was there; else the rest counts for nothing */
     struct mx_extras values;
     struct mx_span envid; /* in room */
     char room[MX_ENVID_MAX];

@@ -223,8 +223,7 @@ enum mx_action mx_session_mail(struct mx_session *self, struct mx_span args, str
     }
     struct mail mail;
     mail.path = (struct mx_path){0};
-    mail.auth = mail.extras.envid = (struct mx_span){0};
-    mail.extras.values = (struct mx_extras){0};
+    mail.auth = (struct mx_span){0};
     mail.extras.is_any = false;
     struct mx_span refusal = mail_parse(self, args, &mail);
     if (refusal.len == 0 && self->is_memory_refused)

@@ -127,6 +127,10 @@ struct mx_span mx_session_mail_extension(const struct mx_session *self,
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if ((self->conf->extensions & rows[i].extension) && mx_param_is(param, rows[i].name)) {
+            if (!extras->is_any) {
+                extras->values = (struct mx_extras){0};
+                extras->envid = none;
+            }
             extras->is_any = true;
             return rows[i].take(self, param, extras);
         }
