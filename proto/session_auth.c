@@ -263,6 +263,8 @@ static enum mx_action take_response(struct mx_session *self, struct mx_span line
 
 static void note_secret(struct mx_session *self, struct mx_span text) {
     struct mx_span *secret = &self->shared->secret;
+    if (text.len == 0)
+        return; /* it may have no pointer */
     if (secret->len == 0)
         *secret = text;
     else /* further down in the same input */

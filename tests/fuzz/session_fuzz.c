@@ -34,7 +34,8 @@ enum {
     DOMAIN = 8,
     HOOKS = 16,
     DISCONNECTS = 32,
-    PROXY = 64
+    PROXY = 64,
+    EXTENSIONS = 128
 };
 enum { HIDDEN = 63, AUTH = 64, AUTH_SLOW = 128 }; /* AT_HIDDEN */
 /* What refuses a message after its begin is one thing at a time: which of several comes first
@@ -68,9 +69,9 @@ static struct mx_session_conf make_conf(const uint8_t *head, const struct mx_fau
     return (struct mx_session_conf){
         .proto = rules & LMTP ? MX_PROTO_LMTP : MX_PROTO_SMTP,
         .hello_name = shape & LONG_NAME ? name : MX_SPAN("mx.example"),
-        .greeting = shape & GREETING ? text : (struct mx_span){0},
+        .greeting = shape & GREETING ? text : (struct mx_span){0           },
         .needs_proxy = shape & PROXY,
-        .default_domain = shape & DOMAIN ? MX_SPAN("example.com") : (struct mx_span){0},
+        .default_domain = shape & DOMAIN ? MX_SPAN("example.com") : (struct mx_span){                                0                    },
         .accepts_all = rules & ACCEPTS_ALL,
         .needs_helo = rules & HELO,
         .needs_brackets = rules & BRACKETS,
@@ -79,6 +80,9 @@ static struct mx_session_conf make_conf(const uint8_t *head, const struct mx_fau
         .has_smtputf8 = rules & UTF8,
         .needs_trace = shape & TRACE,
         .hidden_features = head[AT_HIDDEN] & HIDDEN,
+        .extensions = shape & EXTENSIONS ? ~0u : 0,
+        .ehlo_line_count = shape & EXTENSIONS ? MX_EHLO_LINE_COUNT : 0,
+        .ehlo_lines = { MX_EHLO_REQUIRETLS, MX_EHLO_DSN, MX_EHLO_MT_PRIORITY, MX_EHLO_FUTURERELEASE},
         .hooks = shape & HOOKS ? (1u << MX_HOOK_POINT_COUNT) - 1 : 0,
         .max_message_octets = has_size ? 40 : 0,
         .max_line_octets = 1000,

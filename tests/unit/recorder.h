@@ -72,7 +72,7 @@ static inline bool naive_bdat_line(struct mx_span line, unsigned long *size, boo
     memcpy(text, line.ptr, len);
     text[len] = '\0';
     const char *verb = text;
-    while (*verb != '\0' && (unsigned char)*verb <= ' ')
+    while (verb < text + len && (unsigned char)*verb <= ' ') /* NULs, too */
         verb++;
     if (strncasecmp(verb, "BDAT ", 5) != 0)
         return false;
