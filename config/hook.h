@@ -39,7 +39,14 @@
     X(REQUIRE_TLS_MAIL, require_tls_mail, "SmtpRequireTlsParameterHook")                           \
     X(REQUIRE_TLS_MESSAGE, require_tls_message, "SmtpRequireTlsMessageHook")                       \
     X(UTF8_MAIL, utf8_mail, "SmtpUtf8MailHook")                                                    \
-    X(UTF8_RCPT, utf8_rcpt, "SmtpUtf8RcptHook")
+    X(UTF8_RCPT, utf8_rcpt, "SmtpUtf8RcptHook")                                                    \
+    X(DNSRBL, dnsrbl, "DNSRBLHandler")                                                             \
+    X(SPF, spf, "SPFHandler")                                                                      \
+    X(RESOLVABLE_HELO, resolvable_helo, "ResolvableEhloHeloHandler")                               \
+    X(REVERSE_HELO, reverse_helo, "ReverseEqualsEhloHeloHandler")                                  \
+    X(VALID_SENDER_DOMAIN, valid_sender_domain, "ValidSenderDomainHandler")                        \
+    X(VALID_RCPT_MX, valid_rcpt_mx, "ValidRcptMX")                                                 \
+    X(URIRBL, urirbl, "URIRBLHandler")
 
 #define MX_HOOK_KIND(kind, name, class) MX_HOOK_KIND_##kind,
 enum mx_hook_kind { MX_HOOK_LIST(MX_HOOK_KIND) MX_HOOK_KIND_COUNT };
@@ -181,4 +188,33 @@ struct mx_opt_rate_limit {
     enum mx_rate_subject subject; /* per */
     uint32_t count;               /* recipients */
     uint32_t period_ms;
+};
+
+enum { MX_RBL_LISTS_MAX = 32, MX_URIRBL_LISTS_MAX = 4 };
+
+struct mx_opt_dnsrbl {
+    struct mx_opt_wait wait;
+    struct mx_conf_texts whitelist, blacklist; /* rblservers; MX_RBL_LISTS_MAX of both */
+    bool gets_detail;                          /* getDetail; false */
+};
+
+struct mx_opt_spf {
+    struct mx_opt_wait wait;
+    bool blocks_soft_fail;  /* blockSoftFail; false */
+    bool blocks_perm_error; /* blockPermError; true */
+};
+
+struct mx_opt_only_wait {
+    struct mx_opt_wait wait;
+};
+
+struct mx_opt_valid_rcpt_mx {
+    struct mx_opt_wait wait;
+    struct mx_conf_networks networks; /* invalidMXNetworks */
+};
+
+struct mx_opt_urirbl {
+    struct mx_opt_wait wait;
+    struct mx_conf_texts servers; /* uriRblServers; 1..MX_URIRBL_LISTS_MAX */
+    bool gets_detail;             /* getDetail; false */
 };

@@ -17,7 +17,8 @@ struct mx_rows {
 #define MX_INNER_LIST(X)                                                                           \
     X(ALLOWED_SENDERS, allowed_senders)                                                            \
     X(ACCOUNTS, accounts)                                                                          \
-    X(PRIORITIES, priorities)
+    X(PRIORITIES, priorities)                                                                      \
+    X(RBLSERVERS, rblservers)
 
 #define MX_INNER_ENUM(inner, name) MX_INNER_##inner,
 enum mx_inner { MX_INNER_LIST(MX_INNER_ENUM) MX_INNER_COUNT };

@@ -160,6 +160,7 @@ void mx_conn_policy_init(struct mx_worker *worker) {
         .now_ms = &worker->now_ms,
         .memo = worker->fleet->memo,
         .helper = worker->fleet->helper,
+        .dns = worker->fleet->dns,
         .inbox = &worker->inbox,
         .answer = on_answer,
         .hold = hold,

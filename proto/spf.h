@@ -27,8 +27,8 @@ enum {
     MX_SPF_TERMS_MAX = 10, /* that ask the DNS, RFC 7208 4.6.4; also names of one MX or PTR */
     MX_SPF_VOIDS_MAX = 2,  /* of them without an answer */
     MX_SPF_LEVELS_MAX = MX_SPF_TERMS_MAX + 1, /* includes within each other */
-    MX_SPF_ROOM = 8192,      /* octets of the records and names that are in use at a time */
-    MX_SPF_VALIDATED = 1024, /* octets of the names that the address really has */
+    MX_SPF_ROOM = 4096,     /* octets of the records and names that are in use at a time */
+    MX_SPF_VALIDATED = 512, /* octets of the names that the address really has */
     MX_SPF_EXPLANATION_MAX = 400,
 };
 

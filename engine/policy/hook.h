@@ -34,6 +34,7 @@ struct mx_hook_job {
     const struct mx_chain *chain; /* private: held meanwhile */
     uint32_t number;              /* private: the question it answers */
     uint32_t cap;                 /* private: size of its block, octets */
+    bool is_out;                  /* private: given away again while it was the answer */
 };
 
 struct mx_hook_call {

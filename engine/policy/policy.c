@@ -9,6 +9,13 @@ _Static_assert(MX_CONF_HOOKS_MAX + 8 <= UINT8_MAX, "at is one octet");
 
 /* ---- the block ---- */
 
+/* Never the same for two questions of a worker: an answer may come when its connection has begun
+ * another transaction, whose block is a new one. */
+static uint32_t next_number(struct mx_policy_host *host) {
+    host->questions += host->questions == UINT32_MAX ? 2 : 1;
+    return host->questions;
+}
+
 struct mx_policy *mx_policy_need(struct mx_policy_site *site) {
     const struct mx_chain *chain = site->chain;
     size_t octets = sizeof(struct mx_policy) + chain->memory_octets + chain->scratch_octets;
@@ -22,7 +29,7 @@ struct mx_policy *mx_policy_need(struct mx_policy_site *site) {
         return NULL;
     memset(self, 0, octets);
     self->cap = cap;
-    self->number = 1;
+    self->number = next_number(site->host);
     self->transaction = site->session->transaction_count;
     mx_header_init(&self->header, buddy);
     *site->block = self;
@@ -165,7 +172,7 @@ static enum mx_verdict run_link(struct mx_hook_call *call, const struct mx_chain
                                 enum mx_hook_point point, struct mx_hook_job *answer) {
     struct mx_policy *block = *call->site->block;
     if (link->wait != NULL && answer == NULL && block != NULL)
-        block->number++; /* what comes from now on answers this hook */
+        block->number = next_number(call->site->host); /* of its answers */
     set_link(call, link, point);
     call->answer = answer;
     enum mx_verdict verdict = link->run(call);
@@ -276,11 +283,13 @@ int mx_policy_answer(struct mx_policy_site *site, struct mx_helper_job *job) {
     struct mx_policy *block = *site->block;
     struct mx_hook_job *answer = job_of(job);
     int err = -EALREADY;
+    answer->is_out = false;
     if (block != NULL && block->is_waiting && block->number == answer->number) {
         site->session->shared->refusal = (struct mx_refusal){0};
         err = mx_policy_run(site, (enum mx_hook_point)block->point, block->at, answer);
     }
-    mx_policy_job_free(site->host, answer);
+    if (!answer->is_out)
+        mx_policy_job_free(site->host, answer);
     return err;
 }
 
@@ -297,7 +306,7 @@ int mx_policy_timeout(struct mx_policy_site *site) {
     site->host->counters[link->kind].timeouts++;
     count(site->host, link, verdict);
     end_waiting(site, link);
-    block->number++; /* what still comes is late */
+    block->number = next_number(site->host); /* what still comes is late */
     return verdict == MX_VERDICT_DECLINED ? mx_policy_run(site, point, block->at + 1u, NULL)
                                           : refused(site, verdict);
 }

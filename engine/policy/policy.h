@@ -7,6 +7,8 @@
 #pragma once
 #include "engine/policy/chain.h"
 
+struct mx_dns;
+
 /* What one hook did. Written by its worker alone, read by anyone with relaxed loads. */
 struct mx_hook_counters {
     uint64_t verdicts[MX_VERDICT_COUNT]; /* PENDING: how often it began to wait */
@@ -20,20 +22,22 @@ struct mx_policy_host {
     const uint64_t *now_ms;        /* monotonic */
     struct mx_memo *memo;          /* NULL: no hook wants it */
     struct mx_helper *helper;      /* NULL: nobody helps */
+    struct mx_dns *dns;            /* NULL: there are no look-ups */
     struct mx_helper_inbox *inbox; /* where answers come to lie */
     mx_helper_answer_fn *answer;   /* called with them, in the end mx_policy_take */
     /* the rules of a chain stay while a job is under way. NULL: they stay anyway */
     void (*hold)(struct mx_policy_host *self, const struct mx_chain *chain);
     void (*release)(struct mx_policy_host *self, const struct mx_chain *chain);
     void *context;
-    uint16_t last; /* private: kind of the hook asked last */
+    uint16_t last;      /* private: kind of the hook asked last */
+    uint32_t questions; /* private: the last number of one */
     struct mx_hook_counters counters[MX_HOOK_KIND_COUNT + 1]; /* the last: core handlers */
 };
 
 /* Private to policy/, but for deadline_ms. */
 struct mx_policy {
     uint32_t cap;         /* of this block, octets */
-    uint32_t number;      /* of the question that waits; never 0 */
+    uint32_t number;      /* of the question that waits; of this worker's own, never 0 */
     uint32_t transaction; /* the scratch is of: mx_session.transaction_count */
     uint8_t point, at;    /* the link that waits */
     bool is_waiting;
