@@ -66,12 +66,13 @@ static struct mx_session_conf make_conf(const uint8_t *head, const struct mx_fau
     uint8_t rules = head[AT_RULES], shape = head[AT_SHAPE], limits = head[AT_LIMITS];
     struct mx_span name = {long_name, sizeof long_name}, text = {greeting, sizeof greeting};
     bool has_size = limits & SIZE;
+    /* clang-format off */ /* 14 crashes here */
     return (struct mx_session_conf){
         .proto = rules & LMTP ? MX_PROTO_LMTP : MX_PROTO_SMTP,
         .hello_name = shape & LONG_NAME ? name : MX_SPAN("mx.example"),
-        .greeting = shape & GREETING ? text : (struct mx_span){0           },
+        .greeting = shape & GREETING ? text : (struct mx_span){0},
         .needs_proxy = shape & PROXY,
-        .default_domain = shape & DOMAIN ? MX_SPAN("example.com") : (struct mx_span){                                0                    },
+        .default_domain = shape & DOMAIN ? MX_SPAN("example.com") : (struct mx_span){0},
         .accepts_all = rules & ACCEPTS_ALL,
         .needs_helo = rules & HELO,
         .needs_brackets = rules & BRACKETS,
@@ -82,7 +83,7 @@ static struct mx_session_conf make_conf(const uint8_t *head, const struct mx_fau
         .hidden_features = head[AT_HIDDEN] & HIDDEN,
         .extensions = shape & EXTENSIONS ? ~0u : 0,
         .ehlo_line_count = shape & EXTENSIONS ? MX_EHLO_LINE_COUNT : 0,
-        .ehlo_lines = { MX_EHLO_REQUIRETLS, MX_EHLO_DSN, MX_EHLO_MT_PRIORITY, MX_EHLO_FUTURERELEASE},
+        .ehlo_lines = {MX_EHLO_REQUIRETLS, MX_EHLO_DSN, MX_EHLO_MT_PRIORITY, MX_EHLO_FUTURERELEASE},
         .hooks = shape & HOOKS ? (1u << MX_HOOK_POINT_COUNT) - 1 : 0,
         .max_message_octets = has_size ? 40 : 0,
         .max_line_octets = 1000,
@@ -92,6 +93,7 @@ static struct mx_session_conf make_conf(const uint8_t *head, const struct mx_fau
         .max_transactions = limits & TRANSACTIONS ? 2 : 0,
         .faults = head[AT_KIND] != 0 ? faults : NULL,
     };
+    /* clang-format on */
 }
 
 static struct recorder_plan make_plan(const uint8_t *head) {
