@@ -1,6 +1,7 @@
 """People's mail programs log in and send: Python's smtplib, swaks, msmtp, s-nail. Each sends to a local
 user without a login, is refused a foreign recipient then, relays when logged in, and is refused with a
-wrong password. What is not installed is left out, unless nothing is."""
+wrong password. Where verifyIdentity is strict, it sends as who it is logged in as, and as nobody else.
+What is not installed is left out."""
 import os
 import shutil
 import smtplib
@@ -93,8 +94,24 @@ def session(send, mechanisms):
         assert any("event=message" in line and f"user={USER}" in line for line in server.lines)
 
 
+def identity(send, mechanism):
+    """USER is whom all of them send as."""
+    login = (USER, lib_auth.PASSWORD)
+    with lib_auth.server(lib_auth.users("scram-sha-256", "plain"), smtp="verifyIdentity: strict") as server:
+        send(server, LOCAL, login, mechanism)
+        send(server, FOREIGN, login, mechanism)
+        for recipient in (LOCAL, FOREIGN):
+            text = refused(send, server, recipient, (LOCAL, lib_auth.PASSWORD), mechanism)
+            assert "503" in text or "Incorrect Authentication" in text, text
+            text = refused(send, server, recipient)
+            assert "530" in text or "Authentication" in text, text
+        server.stop()
+        equal(sum("event=message" in line for line in server.lines), 2, "messages")
+
+
 def test_smtplib():
     session(smtplib_sends, ["PLAIN", "LOGIN"])
+    identity(smtplib_sends, "LOGIN")
 
 
 def with_program(name, send, mechanisms):
@@ -102,6 +119,7 @@ def with_program(name, send, mechanisms):
         print(f"(left out: {name} is not installed)")
         return
     session(send, mechanisms)
+    identity(send, mechanisms[-1])
 
 
 def test_swaks():

@@ -80,6 +80,7 @@ static struct mx_session_conf make_conf(const uint8_t *head, const struct mx_fau
         .has_james_texts = rules & JAMES,
         .has_smtputf8 = rules & UTF8,
         .needs_trace = shape & TRACE,
+        .wants_from = rules & LMTP ? MX_SESSION_FROM_NOBODY : head[AT_PLACE] % 3,
         .hidden_features = head[AT_HIDDEN] & HIDDEN,
         .extensions = shape & EXTENSIONS ? ~0u : 0,
         .ehlo_line_count = shape & EXTENSIONS ? MX_EHLO_LINE_COUNT : 0,
