@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -140,16 +142,29 @@ void mx_log_begin(struct mx_log_line *line, struct mx_log *log, enum mx_log_seve
 
 /* ---- the queue ---- */
 
-static void write_all(int fd, const char *ptr, size_t len) {
-    while (len > 0) {
-        ssize_t n = write(fd, ptr, len);
+/* As much as can be written without waiting: the main thread must hear its signals whoever reads
+ * stderr, or does not. Whole lines as far as they fit into what a pipe takes at once. */
+static size_t write_some(int fd, const char *ptr, size_t len) {
+    size_t done = 0;
+    while (done < len) {
+        struct pollfd ready = {.fd = fd, .events = POLLOUT};
+        if (poll(&ready, 1, 0) == 0)
+            break;
+        size_t part = len - done;
+        if (part > PIPE_BUF) {
+            const char *lf = memrchr(ptr + done, '\n', PIPE_BUF);
+            part = lf != NULL ? (size_t)(lf - (ptr + done)) + 1 : PIPE_BUF;
+        }
+        ssize_t n = write(fd, ptr + done, part);
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno == EAGAIN)
+            break;
         if (n <= 0)
-            return; /* stderr is gone: there is nobody to tell */
-        ptr += n;
-        len -= (size_t)n;
+            return len; /* stderr is gone: there is nobody to tell */
+        done += (size_t)n;
     }
+    return done;
 }
 
 void mx_log_end(struct mx_log_line *line) {
@@ -160,7 +175,7 @@ void mx_log_end(struct mx_log_line *line) {
         line->text[line->len++] = '}';
     line->text[line->len++] = '\n';
     if (log->is_direct) {
-        write_all(STDERR_FILENO, line->text, line->len);
+        log->dropped += write_some(STDERR_FILENO, line->text, line->len) < line->len;
         return;
     }
     uint32_t head = atomic_load_explicit(&log->head, memory_order_acquire);
@@ -192,8 +207,9 @@ size_t mx_log_drain(struct mx_log *self, int fd) {
     uint32_t len = tail - head;
     uint32_t at = head & (self->capacity - 1);
     uint32_t first = self->capacity - at < len ? self->capacity - at : len;
-    write_all(fd, self->ring + at, first);
-    write_all(fd, self->ring, len - first);
-    atomic_store_explicit(&self->head, tail, memory_order_release);
-    return len;
+    size_t done = write_some(fd, self->ring + at, first);
+    if (done == first)
+        done += write_some(fd, self->ring, len - first);
+    atomic_store_explicit(&self->head, head + (uint32_t)done, memory_order_release);
+    return done;
 }
