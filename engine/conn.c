@@ -182,7 +182,7 @@ void mx_conn_arm_recv(struct mx_worker *worker, struct mx_conn *conn) {
     conn->is_recv_cancelled = false;
     conn->refs++;
     uint64_t op = mx_worker_op(worker, MX_OP_RECV, conn);
-    if (!mx_worker_is_sink_slow(worker)) {
+    if (!mx_worker_is_recv_single(worker)) {
         mx_ring_recv(&worker->ring, conn->fd, RECV_GROUP, op);
         return;
     }
@@ -283,7 +283,7 @@ void mx_conn_on_recv(struct mx_worker *worker, struct mx_conn *conn,
      * pause that is over): go on unless the receive was meant to end. */
     bool is_wanted = conn->state == MX_CONN_OPEN || conn->state == MX_CONN_LINGER;
     bool is_paused = conn->wait != MX_WAIT_NOTHING &&
-                     (conn->is_recv_cancelled || mx_worker_is_sink_slow(worker));
+                     (conn->is_recv_cancelled || mx_worker_is_recv_single(worker));
     conn->is_recv_cancelled = false;
     if (!is_wanted || is_paused || conn->is_eof)
         return;

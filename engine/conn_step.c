@@ -55,12 +55,20 @@ static bool do_output(struct mx_worker *worker, struct mx_conn *conn) {
     return false;
 }
 
+/* How large an envelope may become: for small ones there is always room, so that a few clients with
+ * very long ones cannot keep everybody else's mail out. */
+static uint32_t envelope_max(const struct mx_buddy *buddy) {
+    if (mx_buddy_is_tight(buddy))
+        return MX_ENVELOPE_TIGHT;
+    return buddy->used > buddy->octets / 2 ? MX_ENVELOPE_USUAL : MX_BUDDY_MAX;
+}
+
 static bool do_grow(struct mx_worker *worker, struct mx_conn *conn) {
     struct mx_envelope *envelope = &conn->session.envelope;
     uint32_t need = conn->session.grow_octets, got = 0;
     bool is_first = envelope->base == NULL;
     char *block = NULL;
-    if (need <= MX_BUDDY_MAX && (is_first || !mx_buddy_is_tight(&worker->buddy)))
+    if (need <= envelope_max(&worker->buddy))
         block = mx_buddy_take(&worker->buddy, need, &got);
     if (block != NULL) {
         if (!is_first)
@@ -216,12 +224,11 @@ static enum mx_action session_step(struct mx_worker *worker, struct mx_conn *con
 static bool step(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *in) {
     struct mx_session *session = &conn->session;
     struct mx_span window = *in;
-    bool takes_content =
-        mx_session_in_content(session) || (session->is_chunked && session->is_open);
-    if (in->len > 0 && takes_content && !session->is_failed) {
+    if (in->len > 0 && mx_session_in_message(session) && !session->is_failed) {
         if (!is_sink_ready(worker, conn, MX_WAIT_SINK))
             return false;
-        if (window.len > MX_SINK_WINDOW)
+        /* what was scanned already of a line must not be cut off again */
+        if (window.len > MX_SINK_WINDOW && session->line.scanned <= MX_SINK_WINDOW)
             window.len = MX_SINK_WINDOW;
     }
     bool is_cut = window.len < in->len;
@@ -238,6 +245,11 @@ static bool step(struct mx_worker *worker, struct mx_conn *conn, struct mx_span 
     return actions[action](worker, conn);
 }
 
+static uint64_t messages_ended(const struct mx_worker *worker) {
+    const struct mx_proto_counters *counters = &worker->shared.counters;
+    return counters->messages + counters->messages_refused;
+}
+
 /* Step until the input is used up, or the connection waits or closes. */
 static void run(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *in) {
     struct mx_session *session = &conn->session;
@@ -247,15 +259,16 @@ static void run(struct mx_worker *worker, struct mx_conn *conn, struct mx_span *
     }
     uint64_t commands = worker->shared.counters.commands;
     uint64_t bad_headers = worker->shared.counters.proxy_headers_bad;
-    bool was_in_content = mx_session_in_content(session);
+    bool was_in_message = mx_session_in_message(session);
+    uint64_t received = session->received_octets, ended = messages_ended(worker);
     while (step(worker, conn, in))
         ;
     if (worker->shared.counters.proxy_headers_bad != bad_headers)
         mx_conn_log_limit(worker, conn, "proxyRequired");
     if (worker->shared.counters.commands != commands)
         conn->activity_ms = worker->now_ms;
-    if (!was_in_content)
-        mx_conn_begin_window(worker, conn);
+    if (!was_in_message || session->received_octets < received || messages_ended(worker) != ended)
+        mx_conn_begin_window(worker, conn); /* of another message */
     if (conn->state != MX_CONN_OPEN)
         return;
     mx_conn_auth_release(worker, conn);

@@ -67,7 +67,7 @@ void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn) {
 static bool is_too_slow(struct mx_worker *worker, struct mx_conn *conn) {
     uint32_t rate = conn->service->server->min_data_rate;
     uint64_t age = worker->now_ms - conn->window_ms;
-    if (rate == 0 || !mx_session_in_content(&conn->session) || age < MX_RATE_WINDOW_MS)
+    if (rate == 0 || !mx_session_in_message(&conn->session) || age < MX_RATE_WINDOW_MS)
         return false;
     uint32_t received = (uint32_t)conn->session.received_octets - conn->window_octets;
     bool is_slow = conn->wait == MX_WAIT_NOTHING && received < rate * age / 1000;

@@ -37,6 +37,16 @@ enum {
     /* ... when three quarters of the session memory are used: the rest is for replies (octets) */
     MX_BACKLOG_TIGHT = 1024,
 
+    /* an envelope is at most the largest block of session memory; when half of that memory is used
+       ... */
+    MX_ENVELOPE_USUAL = 65536,
+    /* ... and when three quarters are (octets) */
+    MX_ENVELOPE_TIGHT = 16384,
+
+    /* receive buffers above this are filled one at a time: a burst of a multishot receive, 32 of
+       them, would not leave room in MX_BACKLOG_MAX for what came before it (octets) */
+    MX_RECV_BURST_BUFFER = 32768,
+
     /* close after a refusal: input is read and dropped, so that the reply is not lost to a reset
        (ms) */
     MX_LINGER_MS = 1000,

@@ -376,6 +376,7 @@ int mx_worker_init(struct mx_worker *self, struct mx_fleet *fleet, uint32_t inde
     if (err == 0)
         err = mx_buf_init(&self->buf, &self->ring, RECV_GROUP, conf->recv_buffers,
                           conf->recv_buffer_octets);
+    self->is_recv_single = conf->recv_buffer_octets > MX_RECV_BURST_BUFFER;
     return err;
 }
 

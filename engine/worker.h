@@ -104,6 +104,7 @@ struct mx_worker {
     uint32_t limits_logged;    /* ... so many lines about limits were written */
     uint64_t accept_retry_ms;  /* accepting is paused: when to look for room again */
     bool is_accept_paused, is_stopping;
+    bool is_recv_single;       /* see mx_worker_is_recv_single */
     bool is_retiring;          /* listeners go, and is_quiet has not been said yet */
     _Atomic uint64_t first_ms; /* first connection; 0: none yet */
     uint64_t last_ms;          /* last message */
@@ -159,6 +160,11 @@ static inline struct mx_sink *mx_worker_sink(struct mx_worker *self, const struc
  * can take, and fill the session memory with them. */
 static inline bool mx_worker_is_sink_slow(const struct mx_worker *self) {
     return self->now_ms < self->sink_slow_until_ms;
+}
+
+/* Is each receive for one buffer only? */
+static inline bool mx_worker_is_recv_single(const struct mx_worker *self) {
+    return self->is_recv_single || mx_worker_is_sink_slow(self);
 }
 /* The connection that a packed operation names; NULL: it is gone. */
 struct mx_conn *mx_worker_find_conn(struct mx_worker *self, uint64_t user_data);

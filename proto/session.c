@@ -305,7 +305,7 @@ static enum mx_action run_line(struct mx_session *self, struct mx_span line, str
 /* What ends a session instead of its next command. */
 static bool is_over(struct mx_session *self, struct mx_out *out) {
     const struct mx_session_conf *conf = self->conf;
-    if (self->is_draining) {
+    if (self->is_draining && !mx_session_in_transaction(self)) {
         mx_session_farewell(self, MX_FAREWELL_SHUTDOWN, out);
         return true;
     }

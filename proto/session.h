@@ -230,7 +230,8 @@ struct mx_session {
     bool has_quit;     /* public: QUIT was given; nothing more is expected from the client */
     bool has_helo;     /* HELO, EHLO or LHLO succeeded */
     bool is_open;      /* public: a message is open at the sink */
-    bool is_draining;  /* public, set by the driver: 421 instead of the next command */
+    bool is_draining;  /* public, set by the driver: 421 instead of the next command
+                        * that is not of a transaction begun */
     bool is_failed;    /* the message will be refused at its end; content is dropped */
     bool is_chunked;   /* the transaction uses BDAT */
     bool is_last_chunk;
@@ -330,4 +331,9 @@ bool mx_session_announces_auth(const struct mx_session *self);
 /* Is content being received (DATA or BDAT)? Then dataTimeout and minDataRate apply. */
 static inline bool mx_session_in_content(const struct mx_session *self) {
     return self->state == MX_STATE_DATA || self->state == MX_STATE_CHUNK;
+}
+
+/* Content is expected, or more chunks of a message that the sink has open. */
+static inline bool mx_session_in_message(const struct mx_session *self) {
+    return mx_session_in_content(self) || (self->is_chunked && self->is_open);
 }

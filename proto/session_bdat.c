@@ -13,6 +13,7 @@ static enum mx_action chunk_end(struct mx_session *self, struct mx_out *out) {
         return MX_ACTION_NONE;
     }
     if (self->chunk_refusal != CHUNK_OK) {
+        self->received_octets -= self->chunk_octets; /* of no message */
         mx_session_enter(self, MX_STATE_COMMAND);
         return mx_session_say(self, out, refusals[self->chunk_refusal]);
     }
@@ -45,9 +46,9 @@ enum mx_action mx_session_step_chunk(struct mx_session *self, struct mx_span *in
     struct mx_span content = {in->ptr, len};
     *in = mx_span_skip(*in, len);
     self->chunk_left -= len;
+    self->received_octets += len;
     if (is_refused)
         return MX_ACTION_NONE;
-    self->received_octets += len;
     mx_session_check_lines(self, content);
     uint32_t count = mx_session_first_slices(self);
     if (len > 0)

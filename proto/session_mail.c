@@ -2,6 +2,7 @@
 #include "proto/param.h"
 #include "proto/path.h"
 #include "proto/session_impl.h"
+#include "proto/trace_header.h"
 #include "proto/xtext.h"
 
 /* Take "FROM:" or "TO:" off the front of *args. */
@@ -234,7 +235,9 @@ enum mx_action mx_session_mail(struct mx_session *self, struct mx_span args, str
     }
     if (store_mail(&self->envelope, &mail) < 0) {
         mx_envelope_reset(&self->envelope);
-        return mx_session_grow(self, need_of(&mail));
+        /* with room for the Received line, so that a usual message never grows again */
+        uint32_t trace = self->conf->needs_trace ? MX_TRACE_HEADER_MAX : 0;
+        return mx_session_grow(self, need_of(&mail) + trace);
     }
     return mx_session_ask_hook(self, MX_HOOK_MAIL, on_mail_hook, out);
 }

@@ -155,6 +155,8 @@ def test_drain():
                 busy.expect("250 2.6.0")
                 busy.command("MAIL FROM:<a@example.org>", "421 4.3.2")
                 busy.expect_end()
+                between.command("DATA", "354")
+                between.command(".", "250 2.6.0")
                 between.command("NOOP", "421 4.3.2")
                 between.expect_end()
         equal(server.wait(), 0)

@@ -258,9 +258,20 @@ static void check_patience(struct sim_client *c) {
     SIM_CHECK(sim.now_us <= latest + 1500000, "timeout too late", sim.now_us, latest);
 }
 
+/* Chunks of an octet, one in 9 s: a minute of them, and another one whenever somebody had to wait
+ * for us. */
+static void check_dribble(const struct sim_client *c) {
+    uint64_t waits = 2;
+    for (uint32_t i = 0; i < sim.worker_count; i++) {
+        const struct mx_engine_counters *counters = &sim.workers[i].counters;
+        waits += counters->recv_rearmed + counters->sink_waits;
+    }
+    SIM_CHECK(c->answered < waits * 10, "minDataRate is not kept", c->answered, (long)waits);
+}
+
 static bool is_421_due(struct sim_client *c, const struct sim_item *item, const char *line) {
     const struct mx_conf_server *server = server_of(c);
-    bool is_slow = item != NULL && item->kind == SIM_IT_CONTENT && item->variant == SIM_V_SLOW;
+    bool is_slow = item != NULL && item->variant == SIM_V_SLOW;
     bool is_idle = item != NULL && item->kind == SIM_IT_IDLE;
     if (is_slow) /* it never says the end */
         sim.messages[item->message].is_refused = true;
@@ -347,6 +358,8 @@ static void judge(struct sim_client *c, const char *line, uint16_t code) {
         c->is_loose = true; /* what follows from it is not worth a model */
         c->leave_us = sim.now_us + 100000000;
     }
+    if (item->kind == SIM_IT_BDAT && item->variant == SIM_V_SLOW && code == 250)
+        check_dribble(c);
     count_error(c, item, code);
     bool is_answered = apply(c, item, code);
     c->answered += is_answered;

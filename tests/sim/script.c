@@ -40,7 +40,7 @@ static const struct mx_conf_server *server_of(const struct sim_client *c) {
 /* ---- commands ----------------------------------------------------------------------------------
  */
 
-static void add_noise(struct sim_client *c) {
+static void add_short_noise(struct sim_client *c) {
     static const struct {
         struct mx_span line;
         uint16_t code;
@@ -57,6 +57,22 @@ static void add_noise(struct sim_client *c) {
     uint32_t row = sim_below(sizeof rows / sizeof *rows);
     bool is_unknown = c->service == 1 && rows[row].line.ptr[0] == 'H';
     add(c, SIM_IT_FIXED, rows[row].line)->code = is_unknown ? 500 : rows[row].code;
+}
+
+/* Maybe longer than a window of content, and than the longest line. */
+static void add_long_line(struct sim_client *c) {
+    uint32_t len = sim_below(2) ? 200 + sim_below(9000) : 60000 + sim_below(90000);
+    char *octets = sim_alloc(len);
+    memset(octets, 'x', len);
+    memcpy(octets + len - 2, "\r\n", 2);
+    add(c, SIM_IT_FIXED, (struct mx_span){octets, len})->code = 500;
+}
+
+static void add_noise(struct sim_client *c) {
+    if (sim_chance(20))
+        add_long_line(c);
+    else
+        add_short_noise(c);
 }
 
 /* A login in one line, or in three; a third of them with the wrong password. */
@@ -240,8 +256,8 @@ static void add_session(struct sim_client *c) {
 /* ---- special clients
  * ------------------------------------------------------------------------------- */
 
-/* As far as 354. */
-static uint32_t add_opening(struct sim_client *c) {
+/* As far as 354, or without DATA as far as the recipient. */
+static uint32_t add_opening(struct sim_client *c, bool with_data) {
     uint32_t message = sim_message_new();
     snprintf(sim.messages[message].sender, sizeof sim.messages[message].sender, "s@example.org");
     add_hello(c);
@@ -249,19 +265,30 @@ static uint32_t add_opening(struct sim_client *c) {
     struct sim_item *item = add(c, SIM_IT_RCPT, text("RCPT TO:<r%u.0@example.com>\r\n", message));
     item->message = message;
     item->address = text("r%u.0@example.com\n%c", message, '\0').ptr;
-    add(c, SIM_IT_DATA, MX_SPAN("DATA\r\n"))->message = message;
+    if (with_data)
+        add(c, SIM_IT_DATA, MX_SPAN("DATA\r\n"))->message = message;
     return message;
 }
 
 static void add_bare_lf(struct sim_client *c) {
-    uint32_t message = add_opening(c);
+    uint32_t message = add_opening(c, true);
     struct sim_item *item = add(c, SIM_IT_CONTENT, MX_SPAN("line\r\nbare\n.\r\nNOOP\r\n"));
     item->variant = SIM_V_BARE_LF;
     item->message = message;
 }
 
+/* An octet a second; in chunks of one, each is a command of its own. */
 static void add_slow(struct sim_client *c) {
-    uint32_t message = add_opening(c);
+    bool is_chunked = sim_below(2);
+    uint32_t message = add_opening(c, !is_chunked);
+    for (uint32_t i = 0; i < 1000 && is_chunked; i++) {
+        add_chunk(c, message, MX_SPAN("x"), false);
+        c->items[c->item_count - 1].variant = SIM_V_SLOW;
+    }
+    if (is_chunked) { /* where there was no message: it waits for the end */
+        add(c, SIM_IT_IDLE, (struct mx_span){0});
+        return;
+    }
     char *octets = sim_alloc(1000);
     memset(octets, 'x', 1000);
     struct sim_item *item = add(c, SIM_IT_CONTENT, (struct mx_span){octets, 1000});
@@ -274,9 +301,9 @@ static void add_idle(struct sim_client *c) {
     if (where == 1)
         add_hello(c);
     if (where == 2)
-        add_opening(c);
+        add_opening(c, true);
     if (where == 3)
-        add_noise(c);
+        add_short_noise(c);
     add(c, SIM_IT_IDLE, (struct mx_span){0});
 }
 

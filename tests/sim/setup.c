@@ -30,7 +30,7 @@ static void configure_server(struct mx_conf_server *server) {
     server->proxy_counts_clients = sim_below(2);
     server->proxy_from = (struct mx_conf_networks){&proxies, sim_below(2)};
     server->max_message_octets = PICK(0, 0, 500, 5000);
-    server->max_line_octets = PICK(1000, 8192);
+    server->max_line_octets = PICK(1000, 8192, 65536, 1 << 20);
     server->max_recipients = PICK(0, 3, 1000);
     server->max_errors = PICK(0, 0, 5, 100);
     server->max_transactions = PICK(0, 0, 2);

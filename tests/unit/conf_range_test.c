@@ -55,7 +55,7 @@ static const struct range_case cases[] = {
     {"connectionBacklog",    S,  "1",     "65535",      "0",       "65536",                "1 and 65535"               },
     {"connectionTimeout",    S,  "0",     "24h",        "-1",      "86401",                "0 and 86400s"              },
     {"dataTimeout",          S,  "0",     "1d",         "-1",      "86400001ms",           "0 and 86400s"              },
-    {"minDataRate",          S,  "0",     "2147483647", "-1",      "2147483648",           MOST                        },
+    {"minDataRate",          S,  "0",     "50000000",   "-1",      "50000001",             "0 and 50000000"            },
     {"connectionLimit",      S,  "0",     "2147483647", "-1",      "2147483648",           MOST                        },
     {"connectionLimitPerIP", S,  "0",     "2147483647", "-1",      "2147483648",           MOST                        },
     {"maxMessageSize",       S,  "0",     "1024G",      "-1",      "1025G",                "0 and 1024G, or unlimited" },

@@ -56,13 +56,16 @@ Test(session_end, draining) {
     static const struct {
         const char *name, *before, *after, *words;
     } rows[] = {
-        {"idle",         "",                    "NOOP\r\n",        "421/4.3.2 close"                             },
-        {"no input yet", "",                    "\r\n",            "421/4.3.2 close"                             },
-        {"transaction",  MR,                    "DATA\r\n",        "250 250 421/4.3.2 close"                     },
+        {"idle",         "",                    "NOOP\r\n",           "421/4.3.2 close"                             },
+        {"no input yet", "",                    "\r\n",               "421/4.3.2 close"                             },
+        {"transaction",  MR,                    "DATA\r\nx\r\n.\r\n",
+         "250 250 open 354 body commit 250 421/4.3.2 close"                                                         },
+        {"given up",     MR,                    "RSET\r\n",           "250 250 250 421/4.3.2 close"                 },
         {"in DATA",      MR "DATA\r\nx",        "\r\n.\r\n",
-         "250 250 open 354 body commit 250 421/4.3.2 close"                                                      },
-        {"in a chunk",   MR "BDAT 2 LAST\r\nx", "x",               "250 250 open body commit 250 421/4.3.2 close"},
-        {"between",      MR "BDAT 1\r\nx",      "BDAT 1 LAST\r\n", "250 250 open body 250 421/4.3.2 close!"      },
+         "250 250 open 354 body commit 250 421/4.3.2 close"                                                         },
+        {"in a chunk",   MR "BDAT 2 LAST\r\nx", "x",                  "250 250 open body commit 250 421/4.3.2 close"},
+        {"between",      MR "BDAT 1\r\nx",      "BDAT 1 LAST\r\nx",
+         "250 250 open body 250 body commit 250 421/4.3.2 close"                                                    },
     };
     for (size_t i = 0; i < ROWS(rows); i++) {
         struct run run;
@@ -73,6 +76,18 @@ Test(session_end, draining) {
         cr_expect_str_eq(run.words, rows[i].words, "%s: %s", rows[i].name, run.words);
         finish(&run);
     }
+}
+
+/* minDataRate sees what arrives of a chunk that is refused; it is of no message. */
+Test(session_end, octets_of_a_refused_chunk) {
+    struct run run;
+    init(&run, &base, &(struct plan){0});
+    feed(&run, "BDAT 10\r\nxxxx", 100);
+    cr_expect_eq(run.session.received_octets, 4U);
+    feed(&run, "xxxxxx", 1);
+    cr_expect_eq(run.session.received_octets, 0U);
+    cr_expect_str_eq(run.words, "503/5.5.0");
+    finish(&run);
 }
 
 /* ---- faults ---- */

@@ -10,18 +10,21 @@ Test(session, grow_refused) {
     static const struct row rows[] = {
         {"granted",        {0},                    MESSAGE,               "250 250 open 354 body commit 250"},
         {"sender",         {.grow_fails_from = 1}, MR,                    "452/4.3.1 503/5.5.0"             },
-        {"recipient",      {.grow_fails_from = 2}, MR "DATA\r\n",         "250 452/4.5.3 503/5.5.0"         },
-        {"Received",       {.grow_fails_from = 3}, MR "DATA\r\nNOOP\r\n", "250 250 452/4.3.1 250"           },
+        {"Received",       {.grow_fails_from = 2}, MR "DATA\r\nNOOP\r\n", "250 250 452/4.3.1 250"           },
         {"Received, BDAT",
-         {.grow_fails_from = 3},
+         {.grow_fails_from = 2},
          MR "BDAT 6\r\nNOOP\r\nNOOP\r\n",
          "250 250 452/4.3.1 250"                                                                            },
         {"Received, LAST",
-         {.grow_fails_from = 3},
+         {.grow_fails_from = 2},
          MR "BDAT 6 LAST\r\nNOOP\r\nNOOP\r\n",
          "250 250 452/4.3.1 250"                                                                            },
     };
+    static const struct row without_trace[] = {
+        {"recipient", {.grow_fails_from = 2}, MR "DATA\r\n", "250 452/4.5.3 503/5.5.0"},
+    };
     struct mx_session_conf conf = base;
+    play_rows(&conf, without_trace, ROWS(without_trace));
     conf.needs_trace = true;
     play_rows(&conf, rows, ROWS(rows));
 }
