@@ -140,15 +140,18 @@ void mx_log_begin(struct mx_log_line *line, struct mx_log *log, enum mx_log_seve
     mx_log_str(line, "event", event);
 }
 
+enum { DIRECT_WAIT_MS = 500 }; /* for a reader, before a line that is not queued is dropped */
+
 /* ---- the queue ---- */
 
-/* As much as can be written without waiting: the main thread must hear its signals whoever reads
- * stderr, or does not. Whole lines as far as they fit into what a pipe takes at once. */
-static size_t write_some(int fd, const char *ptr, size_t len) {
+/* As much as can be written without waiting longer than that each time: the main thread must hear
+ * its signals whoever reads stderr, or does not. Whole lines as far as they fit into what a pipe
+ * takes at once. */
+static size_t write_some(int fd, const char *ptr, size_t len, int wait_ms) {
     size_t done = 0;
     while (done < len) {
         struct pollfd ready = {.fd = fd, .events = POLLOUT};
-        if (poll(&ready, 1, 0) == 0)
+        if (poll(&ready, 1, wait_ms) == 0)
             break;
         size_t part = len - done;
         if (part > PIPE_BUF) {
@@ -175,7 +178,8 @@ void mx_log_end(struct mx_log_line *line) {
         line->text[line->len++] = '}';
     line->text[line->len++] = '\n';
     if (log->is_direct) {
-        log->dropped += write_some(STDERR_FILENO, line->text, line->len) < line->len;
+        log->dropped +=
+            write_some(STDERR_FILENO, line->text, line->len, DIRECT_WAIT_MS) < line->len;
         return;
     }
     uint32_t head = atomic_load_explicit(&log->head, memory_order_acquire);
@@ -207,9 +211,9 @@ size_t mx_log_drain(struct mx_log *self, int fd) {
     uint32_t len = tail - head;
     uint32_t at = head & (self->capacity - 1);
     uint32_t first = self->capacity - at < len ? self->capacity - at : len;
-    size_t done = write_some(fd, self->ring + at, first);
+    size_t done = write_some(fd, self->ring + at, first, 0);
     if (done == first)
-        done += write_some(fd, self->ring, len - first);
+        done += write_some(fd, self->ring, len - first, 0);
     atomic_store_explicit(&self->head, head + (uint32_t)done, memory_order_release);
     return done;
 }
