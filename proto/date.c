@@ -84,9 +84,9 @@ static bool take_date(struct mx_span *text, struct mx_date *date) {
     bool is_good = take(text, 4, 1970, 9999, &date->year) && take_char(text, '-') &&
                    take(text, 2, 1, 12, &date->month) && take_char(text, '-') &&
                    take(text, 2, 1, 31, &date->day);
-    date->month -= is_good;
     if (!is_good)
         return false;
+    date->month--;                                         /* from 0 */
     struct mx_date same = mx_date_of(mx_date_days(*date)); /* no 31 April */
     return same.month == date->month && same.day == date->day;
 }
@@ -126,6 +126,7 @@ int mx_moment_parse(struct mx_span text, int64_t *time_s) {
     skip_fraction(&text);
     if (!take_offset(&text, &offset_s) || text.len > 0)
         return MX_ESYNTAX;
-    *time_s = (int64_t)mx_date_days(date) * DAY_S + hour * 3600 + minute * 60 + second - offset_s;
+    int64_t of_day = (int64_t)hour * 3600 + (int64_t)minute * 60 + (int64_t)second;
+    *time_s = (int64_t)mx_date_days(date) * DAY_S + of_day - offset_s;
     return 0;
 }
