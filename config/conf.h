@@ -164,13 +164,15 @@ struct mx_conf {
     uint32_t alias_limit;           /* aliasLimit; 10 */
     struct mx_conf_server *servers; /* smtpservers then lmtpservers, in file order */
     uint32_t server_count;
-    enum mx_durability durability; /* spool.durability */
-    enum mx_sync_mode sync_mode;   /* spool.syncMode; auto */
-    const char *spool_directory;   /* /var/spool/mxring */
-    const char *spool_second;      /* spool.secondDirectory; NULL = none */
-    uint64_t spool_segment_octets; /* spool.segmentSize; 4M..1G, a power of two; 64M */
-    uint64_t spool_reserve_octets; /* spool.reserve: left free on each disk; 512M */
-    const char *path;              /* the file it was read from; NULL = none */
+    enum mx_durability durability;   /* spool.durability */
+    enum mx_sync_mode sync_mode;     /* spool.syncMode; auto */
+    const char *spool_directory;     /* /var/spool/mxring */
+    const char *spool_second;        /* spool.secondDirectory; NULL = none */
+    uint64_t spool_segment_octets;   /* spool.segmentSize; 4M..1G, a power of two; 64M */
+    uint64_t spool_reserve_octets;   /* spool.reserve: left free on each disk; 512M */
+    uint32_t spool_compact_below;    /* spool.compactBelow, percent; 10 */
+    uint32_t spool_compact_after_ms; /* spool.compactAfter; 900 s */
+    const char *path;                /* the file it was read from; NULL = none */
     /* where engine.user stands in it */
     uint32_t user_line, user_column;
     bool is_format_given; /* log.format is the command line's: a reload does not compare it */

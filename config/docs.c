@@ -233,6 +233,8 @@ static const char *unit_text(enum mx_unit unit) {
         return "ms";
     case MX_UNIT_SECOND:
         return "s";
+    case MX_UNIT_PERCENT:
+        return "%";
     }
     assert(false && "a unit of the schema");
     return "";

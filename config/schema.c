@@ -235,6 +235,13 @@ const struct mx_row mx_schema[] = {
     {"reserve", SPOOL, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 0, 1024 * G, "512M", NULL, NULL,
      CONF(spool_reserve_octets),
      "left free on each disk of the spool: below it MAIL is answered 452"},
+    {"compactBelow", SPOOL, MX_TYPE_NUMBER, MX_UNIT_PERCENT, 0, 0, 50, "10%", NULL, NULL,
+     CONF(spool_compact_below),
+     "a segment of which no more is waited for is copied without the rest; when a disk is full, any "
+     "of which half is not; 0%: never"},
+    {"compactAfter", SPOOL, MX_TYPE_DURATION, MX_UNIT_SECOND, 0, 0, MS_MAX, "900s", NULL, NULL,
+     CONF(spool_compact_after_ms),
+     "but not before it was full for so long: most mail that is late goes by itself"},
 
     {"servers", DNS, MX_TYPE_ADDRESSES, MX_UNIT_NONE, 0, 0, MX_CONF_ADDRESSES_MAX, "[]", NULL, NULL,
      CONF(dns.servers),

@@ -54,6 +54,7 @@ enum mx_unit {
     MX_UNIT_MICROSECOND,
     MX_UNIT_MILLISECOND,
     MX_UNIT_SECOND,
+    MX_UNIT_PERCENT,
 };
 
 enum mx_row_flag {

@@ -40,10 +40,16 @@ static int parse_duration(const struct mx_row *row, struct mx_span text, int64_t
     return 0;
 }
 
+static int parse_number(const struct mx_row *row, struct mx_span text, int64_t *value) {
+    if (row->unit == MX_UNIT_PERCENT && text.len > 1 && text.ptr[text.len - 1] == '%')
+        text.len--;
+    return mx_size_number(text, value);
+}
+
 static int parse_unchecked(const struct mx_row *row, struct mx_span text, int64_t *value) {
     switch (row->type) {
     case MX_TYPE_NUMBER:
-        return mx_size_number(text, value);
+        return parse_number(row, text, value);
     case MX_TYPE_LENGTH:
     case MX_TYPE_SIZE:
         return mx_size_octets(text, row->unit == MX_UNIT_KIB ? 1024 : 1, value);
@@ -97,7 +103,7 @@ static const char *expectation(const struct mx_row *row) {
     case MX_TYPE_BOOL:
         return "true or false";
     case MX_TYPE_NUMBER:
-        return "a whole number";
+        return row->unit == MX_UNIT_PERCENT ? "a percentage such as 10%" : "a whole number";
     case MX_TYPE_LENGTH:
     case MX_TYPE_SIZE:
         return "a size such as 64K or 10M";
@@ -135,7 +141,8 @@ void mx_value_number_text(const struct mx_row *row, int64_t value, char text[MX_
     else if (row->type == MX_TYPE_DURATION)
         mx_size_duration_text(value * stored_unit_us(row), text);
     else {
-        int len = snprintf(text, MX_SIZE_TEXT_MAX, "%" PRId64, value);
+        const char *unit = row->unit == MX_UNIT_PERCENT ? "%" : "";
+        int len = snprintf(text, MX_SIZE_TEXT_MAX, "%" PRId64 "%s", value, unit);
         assert(len > 0 && len < MX_SIZE_TEXT_MAX);
     }
 }

@@ -49,5 +49,9 @@ void mx_server_log_spool(struct mx_server *self, enum mx_log_severity severity) 
 #define PUT(name, unit, help) mx_log_u64(&line, #name, sums.name);
     MX_SPOOL_COUNTERS(PUT)
 #undef PUT
+    const struct mx_spool_keeper_counters *keeper = mx_spool_counters(self->spool);
+#define PUT(name, unit, help) mx_log_u64(&line, #name, keeper->name);
+    MX_SPOOL_KEEPER_COUNTERS(PUT)
+#undef PUT
     mx_log_end(&line);
 }

@@ -132,7 +132,7 @@ static void tell_damage(void *context, const struct mx_spool_damage *damage) {
             (unsigned long long)damage->octets, (unsigned long long)damage->offset, damage->why);
 }
 
-static int walk_segment(struct mx_cli_spool *self, const struct mx_spool_segment *segment,
+static int walk_segment(struct mx_cli_spool *self, struct mx_spool_segment *segment,
                         mx_cli_message_fn *take, void *context) {
     struct mx_spool_file file;
     struct mx_spool_walk walk;

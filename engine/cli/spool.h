@@ -28,7 +28,7 @@ void mx_cli_spool_close(struct mx_cli_spool *self);
 int mx_cli_spool_fail(const struct mx_cli_spool *self, const char *what, int err);
 
 /* Called for each message; a negative result ends the walk. */
-typedef int mx_cli_message_fn(void *context, const struct mx_spool_segment *segment,
+typedef int mx_cli_message_fn(void *context, struct mx_spool_segment *segment,
                               const struct mx_spool_record *record, uint64_t offset);
 
 /* All messages of all segments; damage is told on stderr, and passed over. is_settled: what a

@@ -92,7 +92,21 @@ static int add_copies(struct job *self, const char *id) {
     return 0;
 }
 
-static int take(void *context, const struct mx_spool_segment *segment,
+/* Somebody else has dealt with it meanwhile: it may have been left out of its segment, or gone with
+ * it. */
+static bool is_done(struct job *self, const struct mx_spool_segment *segment,
+                    const struct mx_spool_record *record) {
+    uint32_t pending;
+    bool is_there = mx_spool_store_is_current(&self->reader.message.file, segment);
+    if (!self->spool.store.is_running)
+        return false;
+    if (!is_there || mx_spool_acks_poll(&self->spool.acks) < 0)
+        return !is_there;
+    (void)mx_cli_spool_state(&self->spool, segment, record, &pending);
+    return pending == 0;
+}
+
+static int take(void *context, struct mx_spool_segment *segment,
                 const struct mx_spool_record *record, uint64_t offset) {
     struct job *self = context;
     char id_text[MX_SPOOL_ID_TEXT];
@@ -102,14 +116,14 @@ static int take(void *context, const struct mx_spool_segment *segment,
         return 0;
     struct mx_spool_id id = mx_spool_id_of(&self->spool.store, record);
     mx_spool_id_format(&id, id_text);
-    int err = mx_spool_reader_open(&self->reader, segment, offset);
+    int err = mx_spool_reader_open(&self->reader, segment, record->lsn, offset);
     if (err == 0)
         err = add_copies(self, id_text);
-    bool is_there =
-        !self->spool.store.is_running || mx_spool_store_is_current(&self->reader.message, segment);
-    if (err == MX_ESYNTAX && is_there)
+    bool is_trouble = err == MX_ESYNTAX || err == -ENOENT;
+    bool was_done = is_trouble && is_done(self, segment, record);
+    if (err == MX_ESYNTAX && !was_done)
         tell_damaged(self, id_text, self->reader.why);
-    if (err == MX_ESYNTAX || (err == -ENOENT && !is_there)) /* or freed meanwhile: it was done */
+    if (err == MX_ESYNTAX || was_done)
         return 0;
     self->messages += err == 0;
     show_progress(self);

@@ -11,7 +11,7 @@ struct list {
     bool is_json, is_all;
 };
 
-static int print(void *context, const struct mx_spool_segment *segment,
+static int print(void *context, struct mx_spool_segment *segment,
                  const struct mx_spool_record *record, uint64_t offset) {
     struct list *self = context;
     char id_text[MX_SPOOL_ID_TEXT], time[MX_CLI_TIME_MAX];
@@ -74,7 +74,7 @@ int mx_cli_spool_ls(int argc, char **argv) {
 /* ---- stat ---- */
 
 struct sums {
-    uint32_t segments[MX_SPOOL_SEGMENT_DAMAGED + 1];
+    uint32_t segments[MX_SPOOL_SEGMENT_DAMAGED + 1], compacted;
     uint64_t messages, recipients, final, content, disk;
     int64_t oldest_ns;
 };
@@ -82,6 +82,7 @@ struct sums {
 static void add(struct sums *sums, const struct mx_cli_spool *spool,
                 const struct mx_spool_segment *segment) {
     sums->segments[segment->state]++;
+    sums->compacted += segment->compactions > 0;
     sums->disk += segment->file_octets;
     sums->messages += segment->message_count;
     sums->recipients += segment->rcpt_count;
@@ -96,9 +97,10 @@ static void print_text(const struct mx_cli_spool *spool, const struct sums *sums
                        const char *oldest) {
     printf("spool       %s\nuuid        %s\nstarts      %u\nserver      %s\n", spool->path, uuid,
            spool->store.run, spool->store.is_running ? "running" : "stopped");
-    printf("segments    %u sealed, %u open, %u damaged, %u free\n",
-           sums->segments[MX_SPOOL_SEGMENT_SEALED], sums->segments[MX_SPOOL_SEGMENT_OPEN],
-           sums->segments[MX_SPOOL_SEGMENT_DAMAGED], sums->segments[MX_SPOOL_SEGMENT_FREE]);
+    printf("segments    %u sealed (%u compacted), %u open, %u damaged, %u free\n",
+           sums->segments[MX_SPOOL_SEGMENT_SEALED], sums->compacted,
+           sums->segments[MX_SPOOL_SEGMENT_OPEN], sums->segments[MX_SPOOL_SEGMENT_DAMAGED],
+           sums->segments[MX_SPOOL_SEGMENT_FREE]);
     printf("messages    %" PRIu64 "\nrecipients  %" PRIu64 ", of which %" PRIu64 " are done\n",
            sums->messages, sums->recipients, sums->final);
     printf("content     %" PRIu64 " octets\non disk     %" PRIu64 " octets\noldest      %s\n",
@@ -111,9 +113,10 @@ static void print_json(const struct mx_cli_spool *spool, const struct sums *sums
     mx_json_text(stdout, mx_span_of(spool->path));
     printf(",\"uuid\":\"%s\",\"starts\":%u,\"running\":%s,", uuid, spool->store.run,
            spool->store.is_running ? "true" : "false");
-    printf("\"segments\":{\"sealed\":%u,\"open\":%u,\"damaged\":%u,\"free\":%u},",
-           sums->segments[MX_SPOOL_SEGMENT_SEALED], sums->segments[MX_SPOOL_SEGMENT_OPEN],
-           sums->segments[MX_SPOOL_SEGMENT_DAMAGED], sums->segments[MX_SPOOL_SEGMENT_FREE]);
+    printf("\"segments\":{\"sealed\":%u,\"compacted\":%u,\"open\":%u,\"damaged\":%u,\"free\":%u},",
+           sums->segments[MX_SPOOL_SEGMENT_SEALED], sums->compacted,
+           sums->segments[MX_SPOOL_SEGMENT_OPEN], sums->segments[MX_SPOOL_SEGMENT_DAMAGED],
+           sums->segments[MX_SPOOL_SEGMENT_FREE]);
     printf("\"messages\":%" PRIu64 ",\"recipients\":%" PRIu64 ",\"done\":%" PRIu64 ",",
            sums->messages, sums->recipients, sums->final);
     printf("\"content\":%" PRIu64 ",\"disk\":%" PRIu64 ",\"oldest\":%s%s%s}\n", sums->content,

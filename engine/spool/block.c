@@ -121,7 +121,8 @@ int mx_spool_batch_peek(const char *at, uint32_t seed, struct mx_spool_batch *ba
 int mx_spool_batch_check(struct mx_span octets, uint32_t seed, const struct mx_spool_batch *batch,
                          const char **why, uint32_t *where) {
     uint32_t at = sizeof *batch;
-    for (uint32_t i = 0; i < batch->record_count; i++) {
+    uint64_t lsn = batch->first_lsn;
+    for (uint32_t i = 0; i < batch->record_count; i++, lsn++) {
         struct mx_spool_record record;
         *where = at;
         int err = mx_spool_record_peek(octets.ptr + at, batch->used_octets - at, &record, why);
@@ -130,11 +131,15 @@ int mx_spool_batch_check(struct mx_span octets, uint32_t seed, const struct mx_s
         struct mx_span span = {octets.ptr + at, mx_spool_record_size(&record)};
         if (!mx_spool_record_is_sound(span, seed))
             return refuse(why, "CRC of the record");
-        if (record.lsn != batch->first_lsn + i)
+        bool may_skip = batch->last_lsn != 0 && i > 0;
+        if (may_skip ? record.lsn < lsn : record.lsn != lsn)
             return refuse(why, "LSN of the record");
+        lsn = record.lsn;
         at += (uint32_t)span.len;
     }
     *where = at;
+    if (batch->record_count > 0 && mx_spool_batch_last(batch) != lsn - 1)
+        return refuse(why, "LSN of the last record");
     if (at != batch->used_octets)
         return refuse(why, "octets behind the last record");
     if (!mx_spool_is_zero(octets.ptr + at, batch->len_octets - at))

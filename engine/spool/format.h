@@ -47,7 +47,7 @@ struct mx_spool_header {
     uint32_t version;
     uint8_t uuid[16]; /* of the spool */
     uint32_t core;
-    uint32_t reserved;
+    uint32_t compactions; /* how often records that nobody waits for were left out */
     uint64_t epoch;
     uint64_t size_octets;     /* of the file, footer included */
     uint64_t base_lsn;        /* no record in it has a lower one */
@@ -71,8 +71,8 @@ struct mx_spool_footer {
                               * when none has */
     uint64_t content_octets; /* of the messages that end here */
     int64_t sealed_ns;
-    uint32_t rcpt_count; /* of all MSG records */
-    uint32_t reserved;
+    uint32_t rcpt_count; /* of all MSG records, those that were left out, too */
+    uint32_t left_rcpts; /* compacted: of those that were not */
 };
 
 struct mx_spool_batch {
@@ -86,7 +86,7 @@ struct mx_spool_batch {
     uint32_t used_octets; /* this header and the records with their padding */
     uint32_t len_octets;  /* the same with the zeros behind: a multiple of MX_SPOOL_BLOCK */
     int64_t written_ns;
-    uint64_t reserved;
+    uint64_t last_lsn; /* compacted: of its last record; 0: its LSNs follow one by one */
 };
 
 enum mx_spool_type {
@@ -208,6 +208,11 @@ static inline uint32_t mx_spool_seed(const uint8_t uuid[16], uint32_t core, uint
     uint32_t crc = mx_crc32c(0, (struct mx_span){(const char *)uuid, 16});
     crc = mx_crc32c(crc, (struct mx_span){(const char *)&core, sizeof core});
     return mx_crc32c(crc, (struct mx_span){(const char *)&epoch, sizeof epoch});
+}
+
+/* LSN of the batch's last record; it has one. */
+static inline uint64_t mx_spool_batch_last(const struct mx_spool_batch *batch) {
+    return batch->last_lsn != 0 ? batch->last_lsn : batch->first_lsn + batch->record_count - 1;
 }
 
 static inline uint64_t mx_spool_round(uint64_t octets, uint64_t unit) {

@@ -49,6 +49,8 @@ static void retire(struct mx_spool_keeper *self, struct keeper_lane *lane,
     row->content_octets = retired->content_octets;
     row->message_count = retired->message_count;
     row->rcpt_count = retired->rcpt_count;
+    row->compactions = row->left_rcpts = 0;
+    row->look_ms = row->looks = row->looked_final = 0;
     mx_spool_list_sort(self->store);
     if (retired->error == 0)
         return;
@@ -83,6 +85,11 @@ static void feed_all(struct mx_spool_keeper *self, uint32_t wanted) {
     }
 }
 
+bool mx_spool_keeper_serve(struct mx_spool_keeper *self) {
+    feed_all(self, MX_SPOOL_READY_WANTED);
+    return !atomic_load(&self->is_stopping);
+}
+
 /* ---- freeing ---- */
 
 /* What acks may speak of: segments that are listed, and those of this run, listed or still written.
@@ -94,8 +101,9 @@ static bool is_live(void *context, uint32_t core, uint64_t epoch) {
     return is_written || mx_spool_store_find(self->store, core, epoch) != NULL;
 }
 
-/* A message may end in a segment that has not come back yet. */
-static bool is_pinned(const struct mx_spool_keeper *self, const struct mx_spool_segment *row) {
+/* It may end in a segment that has not come back yet. */
+bool mx_spool_keeper_is_pinned(const struct mx_spool_keeper *self,
+                               const struct mx_spool_segment *row) {
     return row->core < self->conf.lane_count && row->epoch >= self->lanes[row->core].pin_epoch;
 }
 
@@ -136,7 +144,8 @@ static bool free_final(struct mx_spool_keeper *self) {
         struct mx_spool_segment *row = &self->store->segments[i];
         bool is_final = row->state == MX_SPOOL_SEGMENT_SEALED &&
                         mx_spool_acks_final(&self->acks, row->core, row->epoch) >= row->rcpt_count;
-        if (!is_final || is_pinned(self, row) || mx_spool_store_is_needed(self->store, row))
+        if (!is_final || mx_spool_keeper_is_pinned(self, row) ||
+            mx_spool_store_is_needed(self->store, row))
             continue;
         err = is_synced ? 0 : mx_spool_acks_sync(&self->acks);
         if (err < 0) {
@@ -203,6 +212,8 @@ static bool turn(struct mx_spool_keeper *self) {
     mx_spool_keeper_publish_space(self);
     feed_all(self, MX_SPOOL_READY_WANTED);
     bool has_more = free_final(self);
+    if (!has_more && !atomic_load(&self->is_stopping))
+        has_more = mx_spool_keeper_compact(self);
     mx_spool_keeper_publish_space(self);
     return has_more;
 }
@@ -242,6 +253,8 @@ int mx_spool_keeper_new(struct mx_spool_keeper **self, struct mx_spool_store *st
     if (sem_init(&keeper->wake, 0, 0) < 0)
         return -errno;
     int err = mx_spool_acks_new(&keeper->acks, store, is_live, NULL, keeper);
+    if (err == 0)
+        err = mx_spool_compact_new(&keeper->compact, store, NULL);
     if (err < 0)
         return err;
     for (uint32_t i = 0; i < conf->lane_count; i++) {
@@ -268,6 +281,11 @@ struct mx_spool_lane *mx_spool_keeper_lane(struct mx_spool_keeper *self, uint32_
     return &self->lanes[index].shared;
 }
 
+const struct mx_spool_keeper_counters *
+mx_spool_keeper_counters(const struct mx_spool_keeper *self) {
+    return &self->counters;
+}
+
 bool mx_spool_keeper_is_direct(const struct mx_spool_keeper *self) {
     return !self->is_buffered;
 }
@@ -287,6 +305,7 @@ void mx_spool_keeper_free(struct mx_spool_keeper *self) {
             close(mx_spool_lane_take(lane).fd);
     }
     mx_spool_acks_free(&self->acks);
+    mx_spool_compact_free(&self->compact);
     sem_destroy(&self->wake);
     free(self->lanes);
     free(self);

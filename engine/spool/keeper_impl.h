@@ -1,10 +1,12 @@
 /* keeper_impl.h - what keeper*.c share. Nobody else includes this.
  *
- * keeper.c       what the workers are through with, freeing, errors that pass, the thread
- * keeper_feed.c  space, and segments for the workers
+ * keeper.c          what the workers are through with, freeing, errors that pass, the thread
+ * keeper_feed.c     space, and segments for the workers
+ * keeper_compact.c  which segments are compacted, and when
  */
 #pragma once
 #include "engine/spool/acks.h"
+#include "engine/spool/compact.h"
 #include "engine/spool/keeper.h"
 
 #include <pthread.h>
@@ -27,6 +29,9 @@ struct mx_spool_keeper {
     bool has_thread;
     _Atomic bool is_stopping;
     struct mx_spool_acks acks;
+    struct mx_spool_compact compact;
+    uint64_t compact_ms; /* the next one not before */
+    struct mx_spool_keeper_counters counters;
     bool is_buffered;
     uint64_t retry_ms; /* when a file is tried after errors; 0: there were none */
     bool has_failed[MX_SPOOL_DIRS], is_full[MX_SPOOL_DIRS];
@@ -51,5 +56,12 @@ void mx_spool_keeper_drop_row(struct mx_spool_store *store, struct mx_spool_segm
 
 /* One more segment for a lane. False: there is no space, or an error. */
 MX_MUST_CHECK bool mx_spool_keeper_feed(struct mx_spool_keeper *self, struct mx_spool_lane *lane);
+/* Take back what is full, and give every lane what it wants. False: the server is stopping. */
+MX_MUST_CHECK bool mx_spool_keeper_serve(struct mx_spool_keeper *self);
+/* May a message that is not answered yet have chunks in this segment? */
+bool mx_spool_keeper_is_pinned(const struct mx_spool_keeper *self,
+                               const struct mx_spool_segment *row);
+/* Compact one segment, if that is worth it now. True: there may be more to do at once. */
+MX_MUST_CHECK bool mx_spool_keeper_compact(struct mx_spool_keeper *self);
 /* Tell the workers what there is, and which directories fail. */
 void mx_spool_keeper_publish_space(struct mx_spool_keeper *self);

@@ -12,6 +12,13 @@
 
 /* ---- one segment ---- */
 
+static int open_file(const struct mx_spool_store *self, const struct mx_spool_segment *segment,
+                     struct mx_spool_file *file) {
+    char name[MX_SPOOL_NAME_MAX];
+    mx_spool_segment_name(name, segment->core, segment->number, "");
+    return mx_spool_file_open(file, self->dirs[segment->dir].fd, name);
+}
+
 static bool is_ours(const struct mx_spool_store *self, const uint8_t uuid[16]) {
     return memcmp(self->uuid, uuid, sizeof self->uuid) == 0;
 }
@@ -51,6 +58,7 @@ static void read_header(struct mx_spool_store *self, struct mx_spool_segment *se
     segment->prev_epoch = header.prev_epoch;
     segment->prev_sealed_lsn = header.prev_sealed_lsn;
     segment->created_ns = header.created_ns;
+    segment->compactions = header.compactions;
 }
 
 /* A recycled file may still have the footer of an older epoch. */
@@ -75,11 +83,12 @@ static void read_footer(struct mx_spool_store *self, struct mx_spool_segment *se
     segment->content_octets = footer.content_octets;
     segment->message_count = footer.message_count;
     segment->rcpt_count = footer.rcpt_count;
+    segment->left_rcpts = footer.left_rcpts;
 }
 
 int mx_spool_list_read(struct mx_spool_store *self, struct mx_spool_segment *segment) {
     *segment = mx_spool_segment_freed(segment, 0);
-    int err = mx_spool_store_file(self, segment, &self->file);
+    int err = open_file(self, segment, &self->file);
     if (err < 0)
         return err;
     segment->file_octets = self->file.size_octets;
@@ -88,8 +97,27 @@ int mx_spool_list_read(struct mx_spool_store *self, struct mx_spool_segment *seg
     read_header(self, segment);
     if (segment->epoch != 0)
         read_footer(self, segment);
+    /* nothing but the footer tells how many recipients it had: without it, it is never freed */
+    if (segment->state == MX_SPOOL_SEGMENT_OPEN && segment->compactions > 0)
+        set_trouble(segment, "its footer is damaged");
     segment->oldest_epoch = segment->oldest_epoch != 0 ? segment->oldest_epoch : segment->epoch;
     return 0;
+}
+
+int mx_spool_store_file(struct mx_spool_store *self, struct mx_spool_segment *segment,
+                        struct mx_spool_file *file) {
+    for (;;) {
+        int err = open_file(self, segment, file);
+        /* compacting always makes it smaller */
+        bool is_same = segment->epoch == 0 || file->size_octets == segment->file_octets;
+        if (err < 0 || is_same || !self->is_read_only)
+            return err;
+        struct mx_spool_segment now = *segment;
+        if (mx_spool_list_read(self, &now) < 0 || now.epoch != segment->epoch ||
+            now.state != MX_SPOOL_SEGMENT_SEALED || now.file_octets == segment->file_octets)
+            return open_file(self, segment, file);
+        *segment = now; /* compacted meanwhile; once more, should it have been again */
+    }
 }
 
 /* ---- all of them ---- */
@@ -97,8 +125,19 @@ int mx_spool_list_read(struct mx_spool_store *self, struct mx_spool_segment *seg
 /* Called for each segment file; a negative result ends the search. */
 typedef int found_fn(struct mx_spool_store *self, const struct mx_spool_segment *name, void *to);
 
+/* Is it the name of a segment with this ending? */
+static bool has_ending(const char *name, const char *ending, uint32_t *number) {
+    char segment[MX_SPOOL_NAME_MAX];
+    size_t len = strlen(name), tail = strlen(ending);
+    if (len < tail || len - tail >= sizeof segment || strcmp(name + len - tail, ending) != 0)
+        return false;
+    memcpy(segment, name, len - tail);
+    segment[len - tail] = '\0';
+    return mx_spool_segment_parse(segment, number);
+}
+
 static int each_file(struct mx_spool_store *self, const struct mx_spool_segment *place,
-                     found_fn *found, void *to) {
+                     const char *ending, found_fn *found, void *to) {
     char folder[16];
     int len = snprintf(folder, sizeof folder, "%u", place->core);
     assert(len > 0 && (size_t)len < sizeof folder);
@@ -116,7 +155,7 @@ static int each_file(struct mx_spool_store *self, const struct mx_spool_segment 
     errno = 0;
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): this stream is ours alone */
     for (struct dirent *entry; err == 0 && (entry = readdir(dir)) != NULL; errno = 0) {
-        if (mx_spool_segment_parse(entry->d_name, &name.number))
+        if (has_ending(entry->d_name, ending, &name.number))
             err = found(self, &name, to);
     }
     if (err == 0 && errno != 0)
@@ -125,7 +164,8 @@ static int each_file(struct mx_spool_store *self, const struct mx_spool_segment 
     return err;
 }
 
-static int each_folder(struct mx_spool_store *self, uint32_t index, found_fn *found, void *to) {
+static int each_folder(struct mx_spool_store *self, uint32_t index, const char *ending,
+                       found_fn *found, void *to) {
     int fd = openat(self->dirs[index].fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
     if (dir == NULL) {
@@ -142,7 +182,7 @@ static int each_folder(struct mx_spool_store *self, uint32_t index, found_fn *fo
         if (!mx_spool_number_parse(entry->d_name, MX_SPOOL_CORE_MAX, &core))
             continue;
         struct mx_spool_segment place = {.dir = index, .core = (uint32_t)core};
-        err = each_file(self, &place, found, to);
+        err = each_file(self, &place, ending, found, to);
     }
     if (err == 0 && errno != 0)
         err = -errno;
@@ -150,11 +190,11 @@ static int each_folder(struct mx_spool_store *self, uint32_t index, found_fn *fo
     return err;
 }
 
-static int each(struct mx_spool_store *self, found_fn *found, void *to) {
+static int each(struct mx_spool_store *self, const char *ending, found_fn *found, void *to) {
     int err = 0;
     for (uint32_t i = 0; err == 0 && i < MX_SPOOL_DIRS; i++) {
         if (self->dirs[i].fd >= 0)
-            err = each_folder(self, i, found, to);
+            err = each_folder(self, i, ending, found, to);
     }
     return err;
 }
@@ -225,7 +265,7 @@ static void cut(struct mx_spool_segment *segment, const struct mx_spool_segment 
     if (after->prev_sealed_lsn >= segment->cut_lsn)
         return;
     segment->cut_lsn = after->prev_sealed_lsn;
-    if (segment->state == MX_SPOOL_SEGMENT_SEALED) {
+    if (segment->state == MX_SPOOL_SEGMENT_SEALED && segment->compactions == 0) {
         /* its footer says more than was acknowledged: it is not believed */
         segment->state = MX_SPOOL_SEGMENT_OPEN;
         segment->end_offset = 0;
@@ -250,7 +290,7 @@ void mx_spool_list_sort(struct mx_spool_store *self) {
 }
 
 int mx_spool_list_new(struct mx_spool_store *self) {
-    int err = each(self, new_segment, NULL);
+    int err = each(self, "", new_segment, NULL);
     if (err < 0)
         return err;
     mx_spool_list_sort(self);
@@ -259,12 +299,24 @@ int mx_spool_list_new(struct mx_spool_store *self) {
     return 0;
 }
 
+static int remove_file(struct mx_spool_store *self, const struct mx_spool_segment *segment,
+                       void *to) {
+    char name[MX_SPOOL_NAME_MAX];
+    (void)to;
+    mx_spool_segment_name(name, segment->core, segment->number, ".new");
+    return unlinkat(self->dirs[segment->dir].fd, name, 0) == 0 ? 0 : -errno;
+}
+
+int mx_spool_list_remove_unfinished(struct mx_spool_store *self) {
+    return each(self, ".new", remove_file, NULL);
+}
+
 /* ---- questions to all headers ---- */
 
 static int find_uuid(struct mx_spool_store *self, const struct mx_spool_segment *name, void *to) {
     struct mx_spool_header header;
     const char *block;
-    int err = mx_spool_store_file(self, name, &self->file);
+    int err = open_file(self, name, &self->file);
     if (err < 0)
         return 0;
     if (mx_spool_file_map(&self->file, 0, MX_SPOOL_BLOCK, &block) < 0)
@@ -281,7 +333,7 @@ static int find_uuid(struct mx_spool_store *self, const struct mx_spool_segment 
 }
 
 int mx_spool_list_uuid(struct mx_spool_store *self, uint8_t uuid[16]) {
-    int err = each(self, find_uuid, uuid);
+    int err = each(self, "", find_uuid, uuid);
     bool has_content = self->count > 0;
     self->count = 0;
     if (err == -EEXIST)
@@ -295,7 +347,7 @@ static int find_cut(struct mx_spool_store *self, const struct mx_spool_segment *
     struct mx_spool_segment *segment = to, after = *name;
     struct mx_spool_header header;
     const char *block;
-    int err = mx_spool_store_file(self, name, &self->file);
+    int err = open_file(self, name, &self->file);
     if (err < 0 || mx_spool_file_map(&self->file, 0, MX_SPOOL_BLOCK, &block) < 0 ||
         mx_spool_header_read(block, &header, NULL) != MX_SPOOL_BLOCK_VALID ||
         !is_ours(self, header.uuid) || header.core != name->core)
@@ -311,7 +363,7 @@ static int find_cut(struct mx_spool_store *self, const struct mx_spool_segment *
 void mx_spool_list_cut(struct mx_spool_store *self, struct mx_spool_segment *segment) {
     for (uint32_t i = 0; i < MX_SPOOL_DIRS; i++) {
         struct mx_spool_segment place = {.dir = i, .core = segment->core};
-        if (self->dirs[i].fd >= 0 && each_file(self, &place, find_cut, segment) < 0) {
+        if (self->dirs[i].fd >= 0 && each_file(self, &place, "", find_cut, segment) < 0) {
             /* then what is known already counts */
         }
     }

@@ -31,30 +31,40 @@ struct mx_spool_place {
     uint32_t offset;
 };
 
+/* A segment's file, and what was known of it when it was opened: a running server may put a
+ * compacted one in its place, of which the store's list then tells. */
+struct mx_spool_opened {
+    struct mx_spool_file file;
+    const struct mx_spool_segment *segment; /* of the store; NULL: none is open */
+    struct mx_spool_segment is;
+};
+
 /* Opens messages one after the other. */
 struct mx_spool_reader {
-    const struct mx_spool_store *store;
-    struct mx_spool_file message;                 /* the MSG record */
-    struct mx_spool_file chunks;                  /* what comes before it */
-    const struct mx_spool_segment *segment;       /* of the MSG record ... */
-    const struct mx_spool_segment *chunk_segment; /* ... and the one that chunks has open */
-    struct mx_spool_place *places;
-    uint64_t offset; /* of the MSG record */
+    struct mx_spool_store *store;
+    struct mx_spool_opened message; /* the MSG record */
+    struct mx_spool_opened chunks;  /* what comes before it */
+    struct mx_spool_place *places;  /* of the chunks from first_place on; epoch 0: not known */
+    uint32_t first_place;
+    const struct mx_spool_segment *segment; /* of the MSG record, in the store ... */
+    uint64_t offset;                        /* ... and where the record is */
     struct mx_spool_record record;
     struct mx_span envelope; /* borrowed until the next call */
     uint64_t damaged_octets; /* that the last search met */
     const char *why;         /* after MX_ESYNTAX: what is wrong, a literal */
+    bool is_left_out;        /* ... a part of it was left out when its segment was compacted, which
+                              * is so when nobody waited for it any more */
 };
 
 /* Allocates. The store is borrowed. -ENOMEM. */
-MX_MUST_CHECK int mx_spool_reader_new(struct mx_spool_reader *self,
-                                      const struct mx_spool_store *store);
+MX_MUST_CHECK int mx_spool_reader_new(struct mx_spool_reader *self, struct mx_spool_store *store);
 void mx_spool_reader_free(struct mx_spool_reader *self);
 
-/* The message whose MSG record stands there: record and envelope are set. MX_ESYNTAX: damaged;
- * -errno. */
+/* The message whose MSG record has this LSN, and stands there unless the segment was compacted
+ * meanwhile: record and envelope are set. MX_ESYNTAX: damaged; -ENOENT: it was left out; -errno. */
 MX_MUST_CHECK int mx_spool_reader_open(struct mx_spool_reader *self,
-                                       const struct mx_spool_segment *segment, uint64_t offset);
+                                       struct mx_spool_segment *segment, uint64_t lsn,
+                                       uint64_t offset);
 
 /* Find and open a message where it was written first, or (is_moved) where it was moved to. -ENOENT:
  * it is not there (any more), or, when damaged_octets says so, it may be in a damaged part. */

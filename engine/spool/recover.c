@@ -128,7 +128,7 @@ static void add_hole(void *context, const struct mx_spool_damage *damage) {
         list->text[list->len] = '\0';
 }
 
-static void list_damage(struct mx_spool_store *self, const struct mx_spool_segment *segment) {
+static void list_damage(struct mx_spool_store *self, struct mx_spool_segment *segment) {
     static struct list list;
     char name[MX_SPOOL_NAME_MAX];
     int len =

@@ -29,7 +29,7 @@ static void pass_over(struct pass *self, const struct mx_spool_batch *batch) {
     self->wanted.seq = batch->seq + 1;
     self->wanted.seq_max = self->wanted.seq;
     if (batch->record_count > 0)
-        self->wanted.last_lsn = batch->first_lsn + batch->record_count - 1;
+        self->wanted.last_lsn = mx_spool_batch_last(batch);
 }
 
 /* The next batch, right here or behind a hole, which *hole then tells of (else its octets are 0).

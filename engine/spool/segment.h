@@ -31,9 +31,20 @@ struct mx_spool_segment {
     uint64_t content_octets;  /* of the messages that end here */
     uint32_t message_count;   /* MSG records that count */
     uint32_t rcpt_count;      /* numbers of their recipients are below it */
+    uint32_t compactions;     /* how often records were left out: the rest has moved in the file */
+    uint32_t left_rcpts;      /* ... and the messages that stayed have so many recipients */
     int64_t created_ns;
     int64_t written_ns; /* OPEN: of its last batch; 0: there is none */
+    /* the keeper: when it is looked at next whether it can be compacted (0: not known yet), how
+     * often that was in vain, and how many recipients were final then */
+    uint64_t look_ms;
+    uint32_t looks, looked_final;
 };
+
+/* How many recipients the messages in it have: not those that were left out. */
+static inline uint32_t mx_spool_segment_rcpts(const struct mx_spool_segment *segment) {
+    return segment->compactions > 0 ? segment->left_rcpts : segment->rcpt_count;
+}
 
 /* The same file, with nothing in it. */
 static inline struct mx_spool_segment mx_spool_segment_freed(const struct mx_spool_segment *segment,

@@ -53,6 +53,8 @@ static int set_up(struct mx_spool *self, uint32_t worker_count) {
         .segment_octets = conf->spool_segment_octets,
         .reserve_octets = conf->spool_reserve_octets,
         .lane_count = worker_count,
+        .compact_below = conf->spool_compact_below,
+        .compact_after_ms = conf->spool_compact_after_ms,
     };
     int err = mx_log_init(&self->log, 0, (enum mx_log_severity)conf->log.level,
                           conf->log.format == MX_LOG_FORMAT_JSON);
@@ -101,6 +103,10 @@ int mx_spool_new_log(struct mx_spool *self, uint32_t index, uint32_t message_cou
     memcpy(conf.uuid, self->store.uuid, sizeof conf.uuid);
     mx_spool_store_last(&self->store, index, &conf.prev_epoch, &conf.prev_sealed_lsn);
     return mx_spool_log_new(log, &conf, mx_spool_keeper_lane(self->keeper, index), ring);
+}
+
+const struct mx_spool_keeper_counters *mx_spool_counters(const struct mx_spool *self) {
+    return mx_spool_keeper_counters(self->keeper);
 }
 
 int mx_spool_start(struct mx_spool *self) {

@@ -4,6 +4,7 @@
 #pragma once
 #include "config/conf.h"
 #include "engine/log.h"
+#include "engine/spool/keeper.h"
 #include "engine/spool/log.h"
 
 struct mx_spool;
@@ -19,6 +20,9 @@ MX_MUST_CHECK int mx_spool_new_log(struct mx_spool *self, uint32_t index, uint32
 
 /* Start the keeper's thread. */
 MX_MUST_CHECK int mx_spool_start(struct mx_spool *self);
+
+/* Of the keeper, which goes on counting. */
+const struct mx_spool_keeper_counters *mx_spool_counters(const struct mx_spool *self);
 
 /* "fsync" or "write", and how. For the log. */
 const char *mx_spool_sync_name(const struct mx_spool *self);

@@ -254,6 +254,10 @@ static int open_all(struct mx_spool_store *self, const struct mx_spool_store_con
     err = make_folders(self, conf->core_count);
     if (err == 0)
         err = note_second(self);
+    if (err == 0) {
+        err = mx_spool_list_remove_unfinished(self);
+        err = err < 0 ? fail(self, 0, "seg.*.new", err) : 0;
+    }
     if (err == 0)
         mx_spool_recover(self, conf);
     return err;
@@ -338,7 +342,7 @@ static int look(struct mx_spool_store *self) {
     for (uint32_t i = 0; i < self->count; i++) {
         struct mx_spool_segment *segment = &self->segments[i];
         if (segment->end_offset == 0 && segment->epoch != 0 &&
-            mx_spool_store_file(self, segment, &self->file) == 0)
+            mx_spool_store_file(self, segment, &self->file) == 0 && segment->end_offset == 0)
             scan(self, segment);
     }
     return 0;
@@ -394,13 +398,6 @@ bool mx_spool_store_is_current(const struct mx_spool_file *file,
 }
 
 /* ---- questions ---- */
-
-int mx_spool_store_file(const struct mx_spool_store *self, const struct mx_spool_segment *segment,
-                        struct mx_spool_file *file) {
-    char name[MX_SPOOL_NAME_MAX];
-    mx_spool_segment_name(name, segment->core, segment->number, "");
-    return mx_spool_file_open(file, self->dirs[segment->dir].fd, name);
-}
 
 /* Index of the first segment that is not below it; self->count: there is none. */
 static uint32_t lower_bound(const struct mx_spool_store *self, uint32_t core, uint64_t epoch) {

@@ -108,9 +108,9 @@ MX_MUST_CHECK int mx_spool_store_erase(const struct mx_spool_store *self,
 MX_MUST_CHECK int mx_spool_store_seal(const struct mx_spool_store *self,
                                       struct mx_spool_segment *segment);
 
-/* Open the file of a segment for reading. -errno. */
-MX_MUST_CHECK int mx_spool_store_file(const struct mx_spool_store *self,
-                                      const struct mx_spool_segment *segment,
+/* Open the file of a segment for reading. Read-only: the server may have put a compacted one in its
+ * place; then *segment tells of that one now. What was opened stays as it is. -errno. */
+MX_MUST_CHECK int mx_spool_store_file(struct mx_spool_store *self, struct mx_spool_segment *segment,
                                       struct mx_spool_file *file);
 
 /* First part of message ids. Not derived by a CRC: who sees an id must not learn the seed of the

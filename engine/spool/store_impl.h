@@ -22,5 +22,8 @@ MX_MUST_CHECK int mx_spool_list_read(struct mx_spool_store *self, struct mx_spoo
 /* Cut the segment by what the headers in its core's folders tell now (list.c). */
 void mx_spool_list_cut(struct mx_spool_store *self, struct mx_spool_segment *segment);
 
+/* Files that were being made when a server ended: they have no name yet. -errno (list.c). */
+MX_MUST_CHECK int mx_spool_list_remove_unfinished(struct mx_spool_store *self);
+
 /* Give every segment its end, for good (recover.c). */
 void mx_spool_recover(struct mx_spool_store *self, const struct mx_spool_store_conf *conf);

@@ -1,6 +1,5 @@
 #include "engine/spool/verify.h"
 
-#include "engine/spool/acks.h"
 #include "engine/spool/block.h"
 #include "engine/spool/disk.h"
 
@@ -16,6 +15,8 @@ int mx_spool_verify_new(struct mx_spool_verify *self, struct mx_spool_store *sto
         .store = store, .found = found, .context = context, .file = {.fd = -1}};
     int err = mx_spool_reader_new(&self->reader, store);
     if (err == 0)
+        err = mx_spool_acks_new(&self->acks, store, NULL, NULL, NULL);
+    if (err == 0)
         err = mx_spool_file_new(&self->file);
     if (err < 0)
         mx_spool_verify_free(self);
@@ -24,6 +25,7 @@ int mx_spool_verify_new(struct mx_spool_verify *self, struct mx_spool_store *sto
 
 void mx_spool_verify_free(struct mx_spool_verify *self) {
     mx_spool_reader_free(&self->reader);
+    mx_spool_acks_free(&self->acks);
     mx_spool_file_free(&self->file);
 }
 
@@ -31,7 +33,7 @@ void mx_spool_verify_free(struct mx_spool_verify *self) {
 static bool is_current(struct mx_spool_verify *self) {
     if (self->is_gone || !self->store->is_running)
         return !self->is_gone;
-    self->is_gone = self->file.fd < 0 || !mx_spool_store_is_current(&self->file, self->segment);
+    self->is_gone = self->file.fd < 0 || !mx_spool_store_is_current(&self->file, &self->segment);
     return !self->is_gone;
 }
 
@@ -39,7 +41,7 @@ static void tell(struct mx_spool_verify *self, uint64_t offset, uint64_t octets,
     if (!is_current(self))
         return;
     struct mx_spool_finding finding = {
-        .dir = self->segment->dir,
+        .dir = self->segment.dir,
         .path = self->path,
         .offset = offset,
         .octets = octets,
@@ -57,7 +59,7 @@ static void tell_damage(void *context, const struct mx_spool_damage *damage) {
 /* ---- header and footer ---- */
 
 static void check_blocks(struct mx_spool_verify *self) {
-    const struct mx_spool_segment *segment = self->segment;
+    const struct mx_spool_segment *segment = &self->segment;
     struct mx_spool_header header;
     struct mx_spool_footer footer;
     const char *block;
@@ -81,8 +83,27 @@ static void check_blocks(struct mx_spool_verify *self) {
 
 struct counts {
     uint64_t last_lsn, oldest_epoch, content_octets;
-    uint32_t message_count, rcpt_count;
+    uint32_t message_count, rcpt_count, left_rcpts;
 };
+
+/* Nobody waits for the message any more: parts of it may have been left out. */
+static bool is_done(struct mx_spool_verify *self, const struct mx_spool_record *record) {
+    return mx_spool_acks_poll(&self->acks) == 0 &&
+           mx_spool_acks_count(&self->acks, &self->segment, record->rcpt_base, record->rcpt_count,
+                               MX_SPOOL_RCPT_FINAL) == record->rcpt_count;
+}
+
+static void check_parts(struct mx_spool_verify *self, const struct mx_spool_record *record,
+                        uint64_t offset) {
+    int err = mx_spool_reader_open(&self->reader, self->listed, record->lsn, offset);
+    if (err == 0)
+        err = mx_spool_reader_content(&self->reader, NULL, NULL);
+    bool is_left_out = err == -ENOENT || (err == MX_ESYNTAX && self->reader.is_left_out);
+    if (err == 0 || (is_left_out && is_done(self, record)))
+        return;
+    tell(self, offset, record->len_octets,
+         err == MX_ESYNTAX ? self->reader.why : "the message cannot be read");
+}
 
 static void check_message(struct mx_spool_verify *self, const struct mx_spool_record *record,
                           uint64_t offset, struct counts *counts) {
@@ -92,32 +113,33 @@ static void check_message(struct mx_spool_verify *self, const struct mx_spool_re
         !mx_spool_envelope_is_sound((struct mx_span){at, record->envelope_octets},
                                     record->rcpt_count))
         tell(self, offset, record->len_octets, "the envelope");
-    if (self->damaged == 0 && record->rcpt_base != counts->rcpt_count)
+    bool may_skip = self->segment.compactions > 0 && record->rcpt_base > counts->rcpt_count;
+    if (self->damaged == 0 && record->rcpt_base != counts->rcpt_count && !may_skip)
         tell(self, offset, record->len_octets, "numbers of the recipients");
     if (record->rcpt_base + record->rcpt_count > counts->rcpt_count)
         counts->rcpt_count = record->rcpt_base + record->rcpt_count;
     if (record->first_epoch < counts->oldest_epoch)
         counts->oldest_epoch = record->first_epoch;
     counts->message_count++;
+    counts->left_rcpts += record->rcpt_count;
     counts->content_octets += record->total_octets;
-    if (record->chunk == 0 && record->total_octets == record->content_octets)
-        return;
-    int err = mx_spool_reader_open(&self->reader, self->segment, offset);
-    if (err == 0)
-        err = mx_spool_reader_content(&self->reader, NULL, NULL);
-    if (err < 0)
-        tell(self, offset, record->len_octets,
-             err == MX_ESYNTAX ? self->reader.why : "the message cannot be read");
+    if (record->chunk > 0 || record->total_octets != record->content_octets)
+        check_parts(self, record, offset);
 }
 
 static void check_counts(struct mx_spool_verify *self, const struct counts *counts) {
-    const struct mx_spool_segment *segment = self->segment;
+    const struct mx_spool_segment *segment = &self->segment;
     if (segment->state != MX_SPOOL_SEGMENT_SEALED || self->damaged > 0)
         return;
-    if (counts->last_lsn != segment->last_lsn || counts->oldest_epoch != segment->oldest_epoch ||
+    /* of a compacted one the footer also speaks of what was left out */
+    bool is_last =
+        segment->compactions > 0
+            ? counts->last_lsn <= segment->last_lsn && counts->rcpt_count <= segment->rcpt_count &&
+                  counts->left_rcpts == segment->left_rcpts
+            : counts->last_lsn == segment->last_lsn && counts->rcpt_count == segment->rcpt_count;
+    if (!is_last || counts->oldest_epoch != segment->oldest_epoch ||
         counts->content_octets != segment->content_octets ||
-        counts->message_count != segment->message_count ||
-        counts->rcpt_count != segment->rcpt_count)
+        counts->message_count != segment->message_count)
         tell(self, segment->file_octets - MX_SPOOL_BLOCK, MX_SPOOL_BLOCK,
              "the footer tells something else than the records");
 }
@@ -126,12 +148,12 @@ static void check_records(struct mx_spool_verify *self, const struct mx_spool_se
     struct mx_spool_walk walk;
     struct mx_spool_record record;
     uint64_t offset;
-    struct counts counts = {.oldest_epoch = self->segment->epoch};
+    struct counts counts = {.oldest_epoch = self->segment.epoch};
     mx_spool_walk_begin(&walk, &self->file, self->store->uuid, extent, false);
     walk.damaged = tell_damage;
     walk.context = self;
     while (mx_spool_walk_next(&walk, &record, &offset)) {
-        if (record.lsn > self->segment->cut_lsn || offset >= self->segment->end_offset)
+        if (record.lsn > self->segment.cut_lsn || offset >= self->segment.end_offset)
             continue; /* void, but as it was written */
         counts.last_lsn = record.lsn;
         if (record.type == MX_SPOOL_MSG)
@@ -147,17 +169,18 @@ static void check_records(struct mx_spool_verify *self, const struct mx_spool_se
 static void tell_tail(struct mx_spool_verify *self, uint64_t offset) {
     struct mx_spool_finding finding = {
         .is_tail = true,
-        .dir = self->segment->dir,
+        .dir = self->segment.dir,
         .path = self->path,
         .offset = offset,
-        .octets = self->segment->file_octets - offset,
+        .octets = self->segment.file_octets - offset,
         .text = "behind the last batch that counts, ignored",
     };
     self->found(self->context, &finding);
 }
 
 void mx_spool_verify_segment(struct mx_spool_verify *self, struct mx_spool_segment *segment) {
-    self->segment = segment;
+    self->listed = segment;
+    self->segment = *segment;
     self->is_gone = false;
     self->damaged = 0;
     bool is_sealed = segment->state == MX_SPOOL_SEGMENT_SEALED;
@@ -168,6 +191,7 @@ void mx_spool_verify_segment(struct mx_spool_verify *self, struct mx_spool_segme
     if (self->store->is_running && !is_sealed && mx_spool_store_refresh(self->store, segment) < 0)
         return;
     int err = mx_spool_store_file(self->store, segment, &self->file);
+    self->segment = *segment;
     if (err < 0) {
         tell(self, 0, 0, "the file cannot be opened");
         return;

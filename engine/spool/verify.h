@@ -9,6 +9,7 @@
  * Blocks. Writes nothing.
  */
 #pragma once
+#include "engine/spool/acks.h"
 #include "engine/spool/message.h"
 
 struct mx_spool_finding {
@@ -26,8 +27,10 @@ struct mx_spool_verify {
     struct mx_spool_file file;
     mx_spool_finding_fn *found;
     void *context;
-    /* the segment being looked at */
-    const struct mx_spool_segment *segment;
+    struct mx_spool_acks acks;
+    /* the segment being looked at: in the list, and as it was when its file was opened */
+    struct mx_spool_segment *listed;
+    struct mx_spool_segment segment;
     char path[MX_SPOOL_NAME_MAX];
     bool is_gone;
     uint32_t damaged; /* findings in it */

@@ -91,7 +91,7 @@ static void enter_records(struct mx_spool_walk *self, const struct mx_spool_batc
     self->batch_at = offset + batch->len_octets;
     self->seq = batch->seq + 1;
     self->is_salvage = false;
-    if (self->is_light && batch->first_lsn + batch->record_count <= self->from_lsn)
+    if (self->is_light && batch->record_count > 0 && mx_spool_batch_last(batch) < self->from_lsn)
         self->at = self->until;
 }
 

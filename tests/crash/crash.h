@@ -22,7 +22,11 @@ enum {
     FILES_MAX = 1000,
 };
 
-enum fate { UNKNOWN, ACCEPTED, REFUSED, CONSUMED };
+/* Where the power fails while a segment is compacted. */
+enum crash_step { CRASH_WRITE, CRASH_SYNC, CRASH_RENAME, CRASH_FOLDER, CRASH_BEHIND, CRASH_STEPS };
+
+/* DONE: nobody waits for it any more, so that it may be left out. */
+enum fate { UNKNOWN, ACCEPTED, REFUSED, DONE, CONSUMED };
 
 struct mail {
     uint32_t len, rcpts;
@@ -57,7 +61,8 @@ struct world {
     bool is_bulky;
     bool is_stingy; /* segments come late, or never */
     bool is_alarm;
-    uint64_t violations, points, accepted, refused, recycled;
+    uint64_t violations, points, accepted, refused, recycled, compacted;
+    uint64_t compact_crashes[CRASH_STEPS];
     struct mx_spool_counters sums;
     uint32_t faults[DISK_FAULTS];
     uint64_t seed;
@@ -70,3 +75,6 @@ void crash_violation(const char *what, uint32_t mail);
 char crash_octet(uint32_t mail, uint32_t i);
 /* Compare what the recovered store has with what clients were told (look.c). */
 void crash_look(void);
+/* Compact some segments of the open store until the power fails (compact.c). syncs: whether the
+ * disk does what it says. False: there was nothing to compact. */
+bool crash_compact(bool syncs);

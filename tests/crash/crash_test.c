@@ -5,10 +5,13 @@
  * what was refused or given up is not; what was on its way may be either. The same folder lives
  * through many crashes; segments are recycled in between.
  *
- *     crash_test RUNS SEED [--no-sync | --stop]
+ * Then segments are compacted, of which some messages are done with, until the power fails again.
  *
- * --no-sync: nothing is synced, and it must find losses. --stop: the folder of the first violation
- * is left for a look. A folder begins at every LIFE-th run.
+ *     crash_test RUNS SEED [--no-sync | --no-sync-compact | --stop]
+ *
+ * --no-sync: nothing is synced, and it must find losses; --no-sync-compact: what is compacted is
+ * not. --stop: the folder of the first violation is left for a look. A folder begins at every
+ * LIFE-th run.
  */
 #include "tests/crash/crash.h"
 
@@ -305,10 +308,35 @@ static void set_up(uint64_t seed) {
     }
 }
 
+static void look_again(void) {
+    open_store();
+    crash_look();
+}
+
+static void say_sums(uint64_t seed) {
+    printf("%" PRIu64 " crashes from seed %" PRIu64 ": %" PRIu64 " accepted, %" PRIu64
+           " refused, %" PRIu64 " segments recycled, %" PRIu64 " compacted, %" PRIu64
+           " violations\n",
+           world.points, seed, world.accepted, world.refused, world.recycled, world.compacted,
+           world.violations);
+    printf("power failed in compaction: write %" PRIu64 ", sync %" PRIu64 ", rename %" PRIu64
+           ", folder %" PRIu64 ", behind %" PRIu64 "\n",
+           world.compact_crashes[CRASH_WRITE], world.compact_crashes[CRASH_SYNC],
+           world.compact_crashes[CRASH_RENAME], world.compact_crashes[CRASH_FOLDER],
+           world.compact_crashes[CRASH_BEHIND]);
+    printf("faults: write EIO %u, short %u, sync EIO %u;", world.faults[0], world.faults[1],
+           world.faults[2]);
+#define SAY(name, unit, help) printf(" " #name "=%" PRIu64, world.sums.name);
+    MX_SPOOL_COUNTERS(SAY)
+#undef SAY
+    printf("\n");
+}
+
 int main(int argc, char **argv) {
     uint64_t runs = argc > 1 ? strtoull(argv[1], NULL, 10) : 300;
     uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1;
     bool is_control = argc > 3 && strcmp(argv[3], "--no-sync") == 0;
+    bool is_compact_control = argc > 3 && strcmp(argv[3], "--no-sync-compact") == 0;
     bool stops = argc > 3 && strcmp(argv[3], "--stop") == 0;
     if (access("/dev/shm", W_OK) == 0) /* what the store syncs is real */
         setenv("TMPDIR", "/dev/shm", 0);
@@ -329,8 +357,11 @@ int main(int argc, char **argv) {
             world.faults[f] += world.disk.fault_counts[f];
         close_all();
         world.points++;
-        open_store();
-        crash_look();
+        look_again();
+        if (crash_compact(!is_compact_control)) {
+            mx_spool_store_close(&world.store);
+            look_again();
+        }
         if (stops && world.violations > 0) {
             printf("left: %s\n", world.root);
             return 1;
@@ -341,17 +372,9 @@ int main(int argc, char **argv) {
             maker_remove(world.root);
         }
     }
-    printf("%" PRIu64 " crashes from seed %" PRIu64 ": %" PRIu64 " accepted, %" PRIu64
-           " refused, %" PRIu64 " segments recycled, %" PRIu64 " violations\n",
-           world.points, seed, world.accepted, world.refused, world.recycled, world.violations);
-    printf("faults: write EIO %u, short %u, sync EIO %u;", world.faults[0], world.faults[1],
-           world.faults[2]);
-#define SAY(name, unit, help) printf(" " #name "=%" PRIu64, world.sums.name);
-    MX_SPOOL_COUNTERS(SAY)
-#undef SAY
-    printf("\n");
-    bool is_blind = world.accepted == 0;
-    if (is_control)
+    say_sums(seed);
+    bool is_blind = world.accepted == 0 || (runs >= LIFE && world.compacted == 0);
+    if (is_control || is_compact_control)
         return world.violations > 0 ? 0 : 1;
     return world.violations > 0 || is_blind ? 1 : 0;
 }

@@ -6,8 +6,8 @@
  * it, one behind the other. Ack log: cut anywhere and read twice, it says the same as read at once.
  *
  * Input: octet 0 chooses what it is. Segment: octet 1 whether CRCs are put right first (a fuzzer
- * does not find them), octets 2, 3 what is said to be acknowledged and the cut; the rest stands
- * behind the header block.
+ * does not find them), and whether it is read as one that was compacted; octets 2, 3 what is said
+ * to be acknowledged and the cut; the rest stands behind the header block.
  */
 #include "engine/spool/acks.h"
 #include "engine/spool/block.h"
@@ -107,9 +107,9 @@ static int count_octets(void *context, struct mx_span piece) {
     return 0;
 }
 
-static void check_message(struct mx_spool_reader *reader, uint64_t offset) {
+static void check_message(struct mx_spool_reader *reader, uint64_t lsn, uint64_t offset) {
     uint64_t octets = 0;
-    int err = mx_spool_reader_open(reader, &segment, offset);
+    int err = mx_spool_reader_open(reader, &segment, lsn, offset);
     must(err == 0 || err == MX_ESYNTAX);
     if (err < 0)
         return;
@@ -136,7 +136,7 @@ static void walk_over(struct mx_spool_file *file, struct mx_spool_reader *reader
         if (record.type != MX_SPOOL_MSG)
             continue;
         ++*messages;
-        check_message(reader, offset);
+        check_message(reader, record.lsn, offset);
     }
 }
 
@@ -154,6 +154,7 @@ static void try_segment(const uint8_t *data, size_t size) {
     segment = (struct mx_spool_segment){
         .state = MX_SPOOL_SEGMENT_OPEN,
         .epoch = MX_SPOOL_EPOCHS,
+        .compactions = data[1] / 2 % 2,
         .base_lsn = 1,
         .acked_lsn = data[2] % 16,
         .cut_lsn = data[3] % 2 ? MX_SPOOL_NO_CUT : data[3] / 2 % 16,

@@ -51,7 +51,7 @@ Test(conf_error, keys) {
          "domains, ..."                                                                                                       },
         {"unknown, nothing near", "spool: {qqqqqqqqqqqq: 1}\n",           1, 9,
          "unknown key 'qqqqqqqqqqqq' in spool; valid keys: durability, directory, "
-         "secondDirectory, segmentSize, syncMode, reserve"                                                                    },
+         "secondDirectory, segmentSize, syncMode, reserve, compactBelow, compactAfter"                                        },
         {"unknown in engine",     "engine:\n  worker: 1\n",               2, 3,
          "unknown key 'worker' in engine; did you mean 'workers'?; valid keys: workers, batchWait, "
          "allowOpenRelay, ..."                                                                                                },

@@ -42,6 +42,8 @@ static const struct range_case cases[] = {
     {"queue",                G,  "4K",    "64M",        "2K",      "128M",                 "4K and 64M"                },
     {"segmentSize",          P,  "4M",    "1G",         "2M",      "2G",                   "4M and 1G"                 },
     {"reserve",              P,  "0",     "1024G",      "-1",      "1025G",                "0 and 1024G"               },
+    {"compactBelow",         P,  "0%",    "50%",        "-1",      "51%",                  "0% and 50%"                },
+    {"compactAfter",         P,  "0",     "1d",         "-1",      "86401",                "0 and 86400s"              },
     {"timeout",              D,  "100ms", "60",         "99ms",    "61",                   "100ms and 60s"             },
     {"attempts",             D,  "1",     "10",         "0",       "11",                   "1 and 10"                  },
     {"deadline",             D,  "100ms", "5m",         "99ms",    "301",                  "100ms and 300s"            },

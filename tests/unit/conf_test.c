@@ -107,6 +107,8 @@ Test(conf, defaults_of_the_process) {
         cr_expect_null(conf->spool_second);
         cr_expect_eq(conf->spool_segment_octets, UINT64_C(64) << 20);
         cr_expect_eq(conf->spool_reserve_octets, UINT64_C(512) << 20);
+        cr_expect_eq(conf->spool_compact_below, 10);
+        cr_expect_eq(conf->spool_compact_after_ms, 900000);
         cr_expect_eq(conf->sync_mode, MX_SYNC_AUTO);
         mx_conf_free(conf);
     }

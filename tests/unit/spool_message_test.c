@@ -274,13 +274,14 @@ Test(spool_message, broken_chains) {
         look_at(&store);
         cr_assert_eq(mx_spool_reader_new(&reader, &store), 0);
         struct mx_spool_segment *segment = mx_spool_store_find(&store, 0, MAKER_EPOCH(1, 3));
-        cr_assert_eq(mx_spool_reader_open(&reader, segment, at), 0);
+        uint64_t lsn = MAKER_LSN(1, 3);
+        cr_assert_eq(mx_spool_reader_open(&reader, segment, lsn, at), 0);
         cr_expect_eq(content_of(&reader), fault == NONE ? 0 : MX_ESYNTAX, "fault %d", fault);
         if (fault == NONE)
             cr_expect_arr_eq(text, "123451234567890", 15);
-        cr_expect_eq(mx_spool_reader_open(&reader, segment, at + 32), MX_ESYNTAX);
-        cr_expect_eq(mx_spool_reader_open(&reader, segment, 0), MX_ESYNTAX);
-        cr_expect_eq(mx_spool_reader_open(&reader, segment, UINT32_MAX), MX_ESYNTAX);
+        cr_expect_eq(mx_spool_reader_open(&reader, segment, lsn, at + 32), MX_ESYNTAX);
+        cr_expect_eq(mx_spool_reader_open(&reader, segment, lsn, 0), MX_ESYNTAX);
+        cr_expect_eq(mx_spool_reader_open(&reader, segment, lsn, UINT32_MAX), MX_ESYNTAX);
         mx_spool_reader_free(&reader);
         mx_spool_store_close(&store);
         tear_down();
