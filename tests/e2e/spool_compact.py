@@ -23,7 +23,7 @@ engine: {{workers: 2}}
 domains: [example.com]
 spool: {{directory: "{folder}/spool", segmentSize: 4M, reserve: 0, {more}}}
 smtpservers:
-  - {{bind: "127.0.0.1:0", helloName: mx.example, handlerchain: []}}
+  - {{bind: "127.0.0.1:0", helloName: mx.example, handlerchain: [], verifyIdentity: disabled}}
 """)
 
 
