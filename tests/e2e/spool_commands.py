@@ -239,7 +239,8 @@ def test_stat():
     numbers = json.loads(command("stat", "--json", world.root)[0])
     equal((numbers["messages"], numbers["recipients"], numbers["done"], numbers["running"]),
           (3, 4, 1, False))
-    equal(numbers["segments"], {"sealed": 1, "open": 1, "damaged": 0, "free": 0})
+    equal(numbers["segments"],
+          {"sealed": 1, "compacted": 0, "open": 1, "damaged": 0, "free": 0})
     text = command("stat", world.root)[0].decode()
     assert "messages    3\n" in text and "4, of which 1 are done" in text, text
     with open(world.root + "/lock", "w") as lock:
