@@ -201,7 +201,7 @@ static void check_proxy(struct mx_loader *self, const struct mx_conf_server *ser
             "connectionLimitPerIP counts the proxies; with proxyCountsClients: true their clients");
 }
 
-static void check_server(struct mx_loader *self, const struct mx_conf_server *server,
+static void check_server(struct mx_loader *self, struct mx_conf_server *server,
                          const struct mx_origin *origin) {
     enum mx_section section = server->is_lmtp ? MX_SECTION_LMTP : MX_SECTION_SMTP;
     if (!is_written(origin, section, "handlerchain"))
@@ -212,6 +212,7 @@ static void check_server(struct mx_loader *self, const struct mx_conf_server *se
     check_proxy(self, server, origin, section);
     mx_chain_check(self, mx_check_place(origin, section, "handlerchain"), server);
     mx_check_safety(self, server, origin);
+    mx_check_tls(self, server, origin);
     if (!server->is_lmtp)
         mx_check_auth(self, server, origin);
 }

@@ -27,6 +27,8 @@ enum mx_announce {
     MX_ANNOUNCE_ALWAYS,
     MX_ANNOUNCE_FOREIGN, /* forUnauthorizedAddresses */
 };
+enum mx_client_auth { MX_CLIENT_AUTH_NONE, MX_CLIENT_AUTH_WANTED, MX_CLIENT_AUTH_REQUIRED };
+enum mx_tls_protocol { MX_TLS_PROTOCOL_1_2 = 1 << 0, MX_TLS_PROTOCOL_1_3 = 1 << 1 };
 enum mx_core_handlers { MX_CORE_HANDLERS_CORE, MX_CORE_HANDLERS_NO_AUTH };
 
 enum {
@@ -36,8 +38,10 @@ enum {
     MX_CONF_FILES_MAX = 8,       /* other files that problems can be in */
     MX_CONF_HOOKS_MAX = 64,      /* of a server */
     MX_CONF_NO_SERVER = MX_CONF_SERVERS_MAX,
-    MX_CONF_MECHANISMS_MAX = 4, /* of saslMechanisms */
-    MX_CONF_ADDRESSES_MAX = 8,  /* of dns.servers */
+    MX_CONF_CIPHERS_MAX = 32,       /* of supportedCipherSuites */
+    MX_CONF_CERTIFICATES_MAX = 999, /* of tls.more */
+    MX_CONF_MECHANISMS_MAX = 4,     /* of saslMechanisms */
+    MX_CONF_ADDRESSES_MAX = 8,      /* of dns.servers */
 };
 
 struct mx_conf_engine {
@@ -51,12 +55,14 @@ struct mx_conf_engine {
         session_memory_octets; /* per worker: replies, unfinished lines, envelopes; 4M..64G; 64M */
     uint32_t
         max_unsent_octets; /* replies a client may leave unread before recv pauses; 4K..1M; 64K */
-    uint32_t drain_timeout_ms;     /* SIGTERM: how long transactions may finish; 30s */
-    bool use_direct;               /* direct descriptors where the kernel can; true */
-    bool use_hand_over;            /* new connections go to the emptiest worker; true */
-    uint64_t policy_memory_octets; /* what hooks remember of clients; 1M..64G; 16M */
-    uint32_t helper_threads;       /* 0 = auto: one for two CPUs; 1..64 */
-    uint32_t helper_queue;         /* jobs that may wait for them; 1..65536; 256 */
+    uint32_t drain_timeout_ms;       /* SIGTERM: how long transactions may finish; 30s */
+    bool use_direct;                 /* direct descriptors where the kernel can; true */
+    bool use_hand_over;              /* new connections go to the emptiest worker; true */
+    uint64_t policy_memory_octets;   /* what hooks remember of clients; 1M..64G; 16M */
+    uint32_t helper_threads;         /* 0 = auto: one for two CPUs; 1..64 */
+    uint32_t helper_queue;           /* jobs that may wait for them; 1..65536; 256 */
+    const char *tls_ticket_key_path; /* as written; NULL: keys that end with the process */
+    uint64_t tls_memory_octets;      /* per worker: all TLS sessions; 4M..64G; 256M */
     const char *user; /* to become when the addresses are bound; NULL: stay who we are */
 };
 
@@ -103,6 +109,60 @@ struct mx_conf_auth {          /* auth: of an SMTP server */
     struct mx_conf_mechanisms mechanisms; /* LOGIN, PLAIN, SCRAM-SHA-256 */
 };
 
+struct mx_conf_ciphers { /* supportedCipherSuites: indices of mx_conf_cipher_name; no duplicates */
+    uint8_t rows[MX_CONF_CIPHERS_MAX];
+    uint32_t count; /* 0: the library's policy decides */
+};
+
+struct mx_conf_certificate { /* an item of tls.more */
+    const struct mx_span *names;
+    uint32_t name_count;                        /* 0: those of the certificate itself */
+    const char *key_path, *chain_path, *secret; /* as written; secret NULL: none */
+    const char *text;                           /* as one line of YAML */
+    uint32_t line, column;
+};
+
+struct mx_conf_certificates {
+    const struct mx_conf_certificate *rows;
+    uint32_t count;
+};
+
+/* Where the problems of its files belong in the configuration. */
+enum mx_conf_tls_place {
+    MX_CONF_TLS_PLACE_CHAIN,
+    MX_CONF_TLS_PLACE_KEY,
+    MX_CONF_TLS_PLACE_CIPHERS,
+    MX_CONF_TLS_PLACE_TRUST,
+    MX_CONF_TLS_PLACE_REVOCATIONS,
+    MX_CONF_TLS_PLACE_COUNT,
+};
+
+struct mx_conf_tls {                   /* tls: of a server */
+    bool is_implicit;                  /* socketTLS: false; TLS from the first octet on */
+    bool has_starttls;                 /* startTLS: false */
+    const char *key_path, *chain_path; /* as written; NULL: none */
+    const char *secret;                /* of the key: as written, or file:PATH; NULL: none */
+    struct mx_conf_certificates more;
+    uint32_t protocols; /* bits of enum mx_tls_protocol */
+    struct mx_conf_ciphers ciphers;
+    enum mx_client_auth client_auth;
+    const char *trust_path, *revocations_path; /* as written; NULL: none */
+    bool checks_revocation;                    /* enableOCSPCRLChecks: false */
+    uint32_t session_timeout_ms;               /* of tickets; 24 h, 0 with clientAuth; 0: none */
+    uint32_t handshake_timeout_ms;             /* 10 s */
+    struct {
+        uint32_t line, column;
+    } places[MX_CONF_TLS_PLACE_COUNT];
+};
+
+/* Is there TLS on this server? */
+static inline bool mx_conf_tls_is_on(const struct mx_conf_tls *self) {
+    return self->is_implicit || self->has_starttls;
+}
+
+/* The name of a cipher suite in the registry of RFC 8447, by its number in mx_conf_ciphers. */
+const char *mx_conf_cipher_name(uint8_t cipher);
+
 struct mx_conf_server { /* one entry of smtpservers / lmtpservers */
     bool is_lmtp;
     bool enabled;
@@ -141,6 +201,7 @@ struct mx_conf_server { /* one entry of smtpservers / lmtpservers */
     const struct mx_conf_hook *hooks; /* handlerchain, in order */
     uint32_t hook_count;
     struct mx_conf_auth auth;
+    struct mx_conf_tls tls;
 };
 
 struct mx_conf_log {

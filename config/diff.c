@@ -36,6 +36,8 @@ static void value_text(const struct mx_row *row, const void *base, char text[VAL
         return;
     }
     const char *value = text_of(row, base);
+    if (value && (row->flags & MX_ROW_SECRET))
+        value = "(hidden)";
     int len =
         value ? snprintf(text, VALUE_MAX, "\"%s\"", value) : snprintf(text, VALUE_MAX, "null");
     assert(len > 0); /* cut when it is a very long path */

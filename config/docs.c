@@ -201,6 +201,7 @@ static const char *type_text(enum mx_type type) {
         return "list of networks";
     case MX_TYPE_FEATURES:
     case MX_TYPE_MECHANISMS:
+    case MX_TYPE_CIPHERS:
         return "list of words";
     case MX_TYPE_TEXTS:
         return "list of texts";
@@ -208,6 +209,7 @@ static const char *type_text(enum mx_type type) {
         return "list of secrets";
     case MX_TYPE_GROUP:
         return "map";
+    case MX_TYPE_CERTIFICATES:
     case MX_TYPE_TABLE:
         return "list of maps";
     case MX_TYPE_CHAIN:
@@ -243,7 +245,7 @@ static const char *unit_text(enum mx_unit unit) {
 static void put_range(FILE *stream, const struct mx_row *row) {
     char low[MX_SIZE_TEXT_MAX], high[MX_SIZE_TEXT_MAX], words[128] = "";
     bool is_number = row->type >= MX_TYPE_NUMBER && row->type <= MX_TYPE_DURATION;
-    if (row->words)
+    if (row->words && row->type != MX_TYPE_CIPHERS)
         mx_lookup_list(row->words, words, sizeof words);
     if (is_number) {
         mx_value_number_text(row, row->min, low);
@@ -256,6 +258,8 @@ static void put_range(FILE *stream, const struct mx_row *row) {
     } else if (row->type == MX_TYPE_BINDS || row->type == MX_TYPE_ADDRESSES) {
         fprintf(stream, "%" PRId64 "..%" PRId64 " addresses", row->min, row->max);
     }
+    if (row->type == MX_TYPE_CIPHERS)
+        fputs("see *TLS*", stream);
     if (row->words)
         fprintf(stream, "%s%s", is_number ? ", " : "", words);
     if (row->type == MX_TYPE_HELLO)

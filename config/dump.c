@@ -21,7 +21,10 @@ static void put_text(FILE *stream, const struct mx_row *row, const void *base) {
     const char *text = NULL;
     memcpy(&text, (const char *)base + row->offset, sizeof text);
     putc(' ', stream);
-    if (text)
+    bool is_hidden = text && (row->flags & MX_ROW_SECRET) && strncmp(text, "file:", 5) != 0;
+    if (is_hidden)
+        fputs("\"(hidden)\"", stream);
+    else if (text)
         put_quoted(stream, mx_span_of(text));
     else
         fputs("null", stream);
@@ -36,7 +39,10 @@ static void put_list(FILE *stream, const struct mx_row *row, const void *base, i
         fprintf(stream, "\n%*s- ", indent, "");
         if (row->type == MX_TYPE_CHAIN)
             mx_chain_print(stream, &server->hooks[i], true);
-        else
+        else if (row->type == MX_TYPE_CERTIFICATES) { /* a map already */
+            struct mx_span item = mx_item_text(row, base, i, text);
+            fprintf(stream, "%.*s", (int)item.len, item.ptr);
+        } else
             put_quoted(stream, mx_item_text(row, base, i, text));
     }
     fputs(count > 0 ? "\n" : " []\n", stream);

@@ -22,8 +22,11 @@ const struct mx_hook_type mx_hook_type_utf8_mail, mx_hook_type_utf8_rcpt;
 /* Without TLS nobody could send. */
 static void check_enforce_tls(struct mx_loader *loader, const struct mx_yaml_node *node,
                               const struct mx_conf_server *server, const void *options) {
-    (void)server, (void)options;
-    mx_loader_fail(loader, node, "EnforceMtaSts needs tls, which is not available in this version");
+    (void)options;
+    if (!mx_conf_tls_is_on(&server->tls))
+        mx_loader_fail(loader, node,
+                       "EnforceMtaSts needs tls with startTLS or socketTLS: without it nobody can "
+                       "send");
 }
 const struct mx_hook_type mx_hook_type_enforce_tls = {.check = check_enforce_tls};
 

@@ -23,6 +23,27 @@ static struct mx_conf_mechanisms mechanisms_of(const struct mx_row *row, const v
     return all;
 }
 
+static struct mx_conf_ciphers ciphers_of(const struct mx_row *row, const void *base) {
+    struct mx_conf_ciphers all;
+    assert(row->size == sizeof all);
+    memcpy(&all, (const char *)base + row->offset, sizeof all);
+    return all;
+}
+
+static struct mx_conf_certificates certificates_of(const struct mx_row *row, const void *base) {
+    struct mx_conf_certificates all;
+    assert(row->size == sizeof all);
+    memcpy(&all, (const char *)base + row->offset, sizeof all);
+    return all;
+}
+
+static uint32_t bits_of(const struct mx_row *row, const void *base) {
+    uint32_t bits;
+    assert(row->size == sizeof bits);
+    memcpy(&bits, (const char *)base + row->offset, sizeof bits);
+    return bits;
+}
+
 /* The word of the i-th bit that is set; NULL: there are not so many, and *count is how many. */
 static const struct mx_lookup *word_of(const struct mx_row *row, uint32_t bits, uint32_t i,
                                        uint32_t *count) {
@@ -48,8 +69,12 @@ uint32_t mx_item_count(const struct mx_row *row, const void *base) {
         return addresses_of(row, base).count;
     if (row->type == MX_TYPE_MECHANISMS)
         return mechanisms_of(row, base).count;
+    if (row->type == MX_TYPE_CIPHERS)
+        return ciphers_of(row, base).count;
+    if (row->type == MX_TYPE_CERTIFICATES)
+        return certificates_of(row, base).count;
     if (row->type == MX_TYPE_FEATURES)
-        word_of(row, server->hidden_features, UINT32_MAX, &count);
+        word_of(row, bits_of(row, base), UINT32_MAX, &count);
     else
         count = server->hook_count;
     return count;
@@ -72,8 +97,12 @@ struct mx_span mx_item_text(const struct mx_row *row, const void *base, uint32_t
     }
     if (row->type == MX_TYPE_MECHANISMS)
         return mx_span_of(mx_lookup_text(row->words, mechanisms_of(row, base).rows[i]));
+    if (row->type == MX_TYPE_CIPHERS)
+        return mx_span_of(mx_lookup_text(row->words, ciphers_of(row, base).rows[i]));
+    if (row->type == MX_TYPE_CERTIFICATES)
+        return mx_span_of(certificates_of(row, base).rows[i].text);
     assert(row->type == MX_TYPE_FEATURES);
-    const struct mx_lookup *word = word_of(row, server->hidden_features, i, &count);
+    const struct mx_lookup *word = word_of(row, bits_of(row, base), i, &count);
     assert(word);
     return mx_span_of(word->text);
 }

@@ -22,6 +22,7 @@ struct list {
     uint32_t count, capacity;
     uint32_t bits; /* features */
     struct mx_conf_mechanisms mechanisms;
+    struct mx_conf_ciphers ciphers;
     bool is_empty; /* nothing was written between the brackets or the quotes */
     bool is_full;  /* a bound was reached and reported: no more items */
 };
@@ -212,12 +213,30 @@ bool mx_loader_count(struct mx_loader *self, const struct mx_row *row,
     return false;
 }
 
-/* Count one more item against the bounds of all lists. Binds and mechanisms have a bound of their
- * own, and every server has some in the dump, written or not. */
+static void on_cipher(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
+    char quoted[80];
+    int64_t cipher = 0;
+    struct mx_conf_ciphers *all = &self->ciphers;
+    if (!mx_lookup_value(self->row->words, word, &cipher)) {
+        mx_loader_fail(self->loader, node,
+                       "%s: '%s' is not a suite with forward secrecy; docs/TLS.md lists them",
+                       self->row->key, mx_text_quote(word, quoted, sizeof quoted));
+        return;
+    }
+    for (uint32_t i = 0; i < all->count; i++) {
+        if (all->rows[i] == (uint8_t)cipher)
+            return;
+    }
+    assert(all->count < MX_CONF_CIPHERS_MAX);
+    all->rows[all->count++] = (uint8_t)cipher;
+}
+
+/* Count one more item against the bounds of all lists. Binds and lists of words have a bound of
+ * their own, and every server has some in the dump, written or not. */
 static bool has_room(struct list *self, const struct mx_yaml_node *node, struct mx_span word) {
     struct mx_loader *loader = self->loader;
     if (self->row->type == MX_TYPE_BINDS || self->row->type == MX_TYPE_ADDRESSES ||
-        self->row->type == MX_TYPE_MECHANISMS)
+        self->row->words != NULL)
         return true;
     bool is_network = self->row->type == MX_TYPE_NETWORKS; /* perhaps longer in the dump */
     loader->item_octets += ITEM_FRAME + (is_network ? NETWORK_LEN_MAX : (uint32_t)word.len);
@@ -331,7 +350,8 @@ void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
         return;
     case MX_TYPE_FEATURES:
         each_item(&list, node, on_feature);
-        server->hidden_features = list.bits;
+        assert(row->size == sizeof list.bits);
+        memcpy((char *)base + row->offset, &list.bits, sizeof list.bits);
         return;
     case MX_TYPE_MECHANISMS:
         each_item(&list, node, on_mechanism);
@@ -344,6 +364,13 @@ void mx_loader_apply_list(struct mx_loader *self, const struct mx_row *row,
     case MX_TYPE_SECRETS:
         each_item(&list, node, on_secret);
         store_texts(&list, node, base);
+        return;
+    case MX_TYPE_CIPHERS:
+        each_item(&list, node, on_cipher);
+        memcpy((char *)base + row->offset, &list.ciphers, sizeof list.ciphers);
+        return;
+    case MX_TYPE_CERTIFICATES:
+        mx_loader_apply_certificates(self, row, node, base);
         return;
     case MX_TYPE_CHAIN:
         mx_chain_apply(self, row, node, server);

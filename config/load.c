@@ -328,6 +328,8 @@ static void apply_row(struct mx_loader *self, const struct mx_row *row,
     case MX_TYPE_MECHANISMS:
     case MX_TYPE_TEXTS:
     case MX_TYPE_SECRETS:
+    case MX_TYPE_CIPHERS:
+    case MX_TYPE_CERTIFICATES:
     case MX_TYPE_CHAIN:
         mx_loader_apply_list(self, row, node, base);
         return;

@@ -56,6 +56,13 @@ MX_MUST_CHECK bool mx_loader_secret(struct mx_loader *self, const struct mx_row 
  * the lists themselves. False: there are too many, and that is reported. */
 MX_MUST_CHECK bool mx_loader_count(struct mx_loader *self, const struct mx_row *row,
                                    const struct mx_yaml_node *node, uint32_t nodes);
+/* Make a certificate's text anew from its other members. False: no memory, which the arena
+ * remembers. */
+bool mx_conf_certificate_write(struct mx_arena *arena, struct mx_conf_certificate *self);
+
+/* tls.more, for mx_loader_apply_list (certificates.c). */
+void mx_loader_apply_certificates(struct mx_loader *self, const struct mx_row *row,
+                                  const struct mx_yaml_node *node, void *base);
 
 /* Give every member of the section, and of those inside it, its default. 0 or -ENOMEM. */
 MX_MUST_CHECK int mx_loader_defaults(struct mx_conf *conf, enum mx_section section, void *base);
@@ -76,6 +83,8 @@ void mx_check_all(struct mx_loader *self);
 const struct mx_yaml_node *mx_check_place(const struct mx_origin *origin, enum mx_section section,
                                           const char *key);
 void mx_check_warn(struct mx_loader *self, const struct mx_yaml_node *node, const char *text);
+void mx_check_tls(struct mx_loader *self, struct mx_conf_server *server,
+                  const struct mx_origin *origin);
 void mx_check_auth(struct mx_loader *self, const struct mx_conf_server *server,
                    const struct mx_origin *origin);
 void mx_check_safety(struct mx_loader *self, const struct mx_conf_server *server,

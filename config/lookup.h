@@ -11,6 +11,9 @@ struct mx_lookup {
     int64_t value;
 };
 
+/* The cipher suites of tls.supportedCipherSuites, IANA's name first (certificates.c). */
+extern const struct mx_lookup mx_conf_ciphers_words[];
+
 /* Find text (ASCII case folded). False: not in the table, or the table is NULL. */
 bool mx_lookup_value(const struct mx_lookup *self, struct mx_span text, int64_t *value);
 

@@ -2,6 +2,7 @@
 #include "config/arena.h"
 #include "config/chain.h"
 #include "config/conf.h"
+#include "config/load.h"
 #include "config/options.h"
 
 #include <assert.h>
@@ -79,6 +80,55 @@ static int visit_hooks(const struct mx_conf_server *server, path_fn *visit, void
     return err;
 }
 
+/* Of a key: the password itself, or file:PATH. */
+static int visit_key_secret(struct mx_conf *conf, const char **secret, path_fn *visit,
+                            void *context) {
+    static const char prefix[] = "file:";
+    size_t prefix_len = sizeof prefix - 1;
+    if (*secret == NULL || strncmp(*secret, prefix, prefix_len) != 0)
+        return 0;
+    const char *was = *secret + prefix_len, *path = was;
+    int err = visit(context, &path);
+    if (err < 0 || path == was)
+        return err;
+    char *text = mx_arena_take(conf->arena, prefix_len + strlen(path) + 1);
+    if (text == NULL)
+        return -ENOMEM;
+    memcpy(text, prefix, prefix_len);
+    memcpy(text + prefix_len, path, strlen(path) + 1);
+    *secret = text;
+    return 0;
+}
+
+/* The rows are the arena's and may be changed; whoever does not change them writes nothing. */
+static int visit_certificate(struct mx_conf *conf, const struct mx_conf_certificate *row,
+                             path_fn *visit, void *context) {
+    struct mx_conf_certificate copy = *row;
+    int err = visit(context, &copy.key_path);
+    if (err == 0)
+        err = visit(context, &copy.chain_path);
+    if (err == 0)
+        err = visit_key_secret(conf, &copy.secret, visit, context);
+    bool is_same = copy.key_path == row->key_path && copy.chain_path == row->chain_path &&
+                   copy.secret == row->secret;
+    if (err < 0 || is_same)
+        return err;
+    if (!mx_conf_certificate_write(conf->arena, &copy))
+        return -ENOMEM;
+    memcpy((void *)(uintptr_t)row, &copy, sizeof copy);
+    return 0;
+}
+
+static int visit_tls(struct mx_conf *conf, struct mx_conf_tls *tls, path_fn *visit, void *context) {
+    const char *secret = tls->secret;
+    int err = visit_key_secret(conf, &secret, visit, context);
+    if (secret != tls->secret)
+        tls->secret = secret;
+    for (uint32_t i = 0; i < tls->more.count && err == 0; i++)
+        err = visit_certificate(conf, &tls->more.rows[i], visit, context);
+    return err;
+}
+
 static int visit_all(struct mx_conf *conf, path_fn *visit, void *context) {
     int err = visit_rows(~(unsigned)MX_SECTION_IN_SERVER, conf, visit, context);
     for (uint32_t i = 0; i < conf->server_count && err == 0; i++) {
@@ -87,6 +137,8 @@ static int visit_all(struct mx_conf *conf, path_fn *visit, void *context) {
         err = visit_rows(MX_SECTION_IN_SERVER & ~others, server, visit, context);
         if (err == 0)
             err = visit_hooks(server, visit, context);
+        if (err == 0)
+            err = visit_tls(conf, &server->tls, visit, context);
     }
     return err;
 }

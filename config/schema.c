@@ -5,8 +5,6 @@
 #include "proto/sasl.h"
 #include "proto/session.h"
 
-#include <assert.h>
-
 static const struct mx_lookup words_workers[] = {
     {"auto", 0},
     {NULL,   0}
@@ -92,6 +90,19 @@ static const struct mx_lookup words_core[] = {
     {NULL,     0                       }
 };
 
+static const struct mx_lookup words_client_auth[] = {
+    {"none",     MX_CLIENT_AUTH_NONE    },
+    {"wanted",   MX_CLIENT_AUTH_WANTED  },
+    {"required", MX_CLIENT_AUTH_REQUIRED},
+    {NULL,       0                      }
+};
+
+static const struct mx_lookup words_protocols[] = {
+    {"TLSv1.2", MX_TLS_PROTOCOL_1_2},
+    {"TLSv1.3", MX_TLS_PROTOCOL_1_3},
+    {NULL,      0                  }
+};
+
 static const struct mx_lookup words_features[] = {
     {"PIPELINING",          MX_FEATURE_PIPELINING         },
     {"ENHANCEDSTATUSCODES", MX_FEATURE_ENHANCEDSTATUSCODES},
@@ -117,6 +128,8 @@ static const struct mx_lookup words_features[] = {
 #define LMTP   MX_SECTION_LMTP
 #define AUTH   MX_SECTION_AUTH
 #define DNS    MX_SECTION_DNS
+#define TLS    MX_SECTION_TLS
+#define SECRET MX_ROW_SECRET
 #define BOTH   MX_SECTION_SERVER
 #define RELOAD MX_ROW_RELOAD
 #define POW2   MX_ROW_POWER_OF_2
@@ -199,6 +212,13 @@ const struct mx_row mx_schema[] = {
     {"helperThreads", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 64, "auto", NULL,
      words_workers, CONF(engine.helper_threads),
      "threads beside the workers that compute password hashes; auto: one for two CPUs"},
+    {"tlsMemory", ENGINE, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 4 * M, 64 * G, "256M", NULL, NULL,
+     CONF(engine.tls_memory_octets),
+     "memory of a worker for its TLS sessions; whoever begins one beyond 7/8 of it is refused"},
+    {"tlsTicketKeyFile", ENGINE, MX_TYPE_PATH, MX_UNIT_NONE, NULLS | BESIDE, 1, 4096, "null", NULL, NULL,
+     CONF(engine.tls_ticket_key_path),
+     "file with 32 octets or more that keys of session tickets are made from, for tickets that "
+     "outlive the process and that other servers can read; null: random keys"},
     {"helperQueue", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 65536, "256", NULL, NULL,
      CONF(engine.helper_queue),
      "logins that may wait for them; whoever comes then gets 454"},
@@ -381,11 +401,60 @@ const struct mx_row mx_schema[] = {
     {"coreHandlers", BOTH, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "core", "coreHandlersPackage",
      words_core, SERVER(core_handlers),
      "the set of built-in commands"},
+    {"tls", BOTH, MX_TYPE_SECTION, MX_UNIT_NONE, 0, TLS, 0, NULL, "tls", NULL, NOWHERE,
+     "encryption"},
     {"auth", SMTP, MX_TYPE_SECTION, MX_UNIT_NONE, 0, AUTH, 0, NULL, "auth", NULL, NOWHERE,
      "logging in; needs users"},
     {"handlerchain", BOTH, MX_TYPE_CHAIN, MX_UNIT_NONE, RELOAD, 0, 0, NULL, "handlerchain", NULL,
      NOWHERE,
      "mandatory; []: the core handlers only; else hooks in the order they are asked; see *Hooks*"},
+
+    {"socketTLS", TLS, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "false", "tls@socketTLS", NULL,
+     SERVER(tls.is_implicit),
+     "TLS from the first octet on (RFC 8314); not together with startTLS"},
+    {"startTLS", TLS, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "false", "tls@startTLS", NULL,
+     SERVER(tls.has_starttls),
+     "the command STARTTLS (RFC 3207)"},
+    {"privateKey", TLS, MX_TYPE_PATH, MX_UNIT_NONE, RELOAD | NULLS | BESIDE, 1, 4096, "null", "tls.privateKey",
+     NULL, SERVER(tls.key_path),
+     "PEM file with the key of the certificate; mandatory with either of the two above"},
+    {"certificates", TLS, MX_TYPE_PATH, MX_UNIT_NONE, RELOAD | NULLS | BESIDE, 1, 4096, "null",
+     "tls.certificates", NULL, SERVER(tls.chain_path),
+     "PEM file with the certificate, then those that lead to its root; mandatory likewise"},
+    {"secret", TLS, MX_TYPE_TEXT, MX_UNIT_NONE, RELOAD | NULLS | SECRET, 1, 1024, "null",
+     "tls.secret", NULL, SERVER(tls.secret),
+     "password of the key, or file:PATH of a file with it"},
+    {"more", TLS, MX_TYPE_CERTIFICATES, MX_UNIT_NONE, RELOAD, 0, MX_CONF_CERTIFICATES_MAX, "[]",
+     NULL, NULL, SERVER(tls.more),
+     "other certificates for names that clients ask for (SNI): maps of names (a list; absent: those "
+     "in the certificate), privateKey, certificates, secret"},
+    {"supportedProtocols", TLS, MX_TYPE_FEATURES, MX_UNIT_NONE, RELOAD, 0, 0, "TLSv1.2, TLSv1.3",
+     "tls.supportedProtocols", words_protocols, SERVER(tls.protocols),
+     "versions of TLS"},
+    {"supportedCipherSuites", TLS, MX_TYPE_CIPHERS, MX_UNIT_NONE, RELOAD, 0, 0, "[]",
+     "tls.supportedCipherSuites", mx_conf_ciphers_words, SERVER(tls.ciphers),
+     "cipher suites, the best first, by IANA's name or OpenSSL's; none: those with AEAD and forward "
+     "secrecy"},
+    {"clientAuth", TLS, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "none", "tls.clientAuth",
+     words_client_auth, SERVER(tls.client_auth),
+     "certificates of clients: wanted: a wrong one ends the session; required: so does a missing one"},
+    {"truststore", TLS, MX_TYPE_PATH, MX_UNIT_NONE, RELOAD | NULLS | BESIDE, 1, 4096, "null",
+     "tls.clientAuth.truststore", NULL, SERVER(tls.trust_path),
+     "PEM file with the authorities of clients' certificates"},
+    {"enableOCSPCRLChecks", TLS, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "false",
+     "tls.enableOCSPCRLChecks", NULL, SERVER(tls.checks_revocation),
+     "clients' certificates that revocationLists names are refused; needs it, since no worker asks "
+     "other servers"},
+    {"revocationLists", TLS, MX_TYPE_PATH, MX_UNIT_NONE, RELOAD | NULLS | BESIDE, 1, 4096, "null", NULL, NULL,
+     SERVER(tls.revocations_path),
+     "file with a CRL, PEM or DER, of every authority in truststore"},
+    {"sessionTimeout", TLS, MX_TYPE_DURATION, MX_UNIT_SECOND, RELOAD | ZERO, 60000, 604800000,
+     "24h", "tls.sessionCache.timeout", NULL, SERVER(tls.session_timeout_ms),
+     "how long a session may be resumed, by tickets that all workers can read; 0: never, as always "
+     "with clientAuth"},
+    {"handshakeTimeout", TLS, MX_TYPE_DURATION, MX_UNIT_SECOND, RELOAD, 1000, 600000, "10s", NULL,
+     NULL, SERVER(tls.handshake_timeout_ms),
+     "a handshake that lasts longer is ended"},
 
     {"announce", AUTH, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "never", "auth.announce",
      words_announce, SERVER(auth.announce),
@@ -411,72 +480,3 @@ const struct mx_row mx_schema[] = {
 /* clang-format on */
 const size_t mx_schema_count = sizeof mx_schema / sizeof *mx_schema;
 _Static_assert(sizeof mx_schema / sizeof *mx_schema <= MX_ROWS_MAX, "raise MX_ROWS_MAX");
-
-/* Keys of later versions: refused by name, so that nobody takes them for misspelt. */
-static const struct {
-    unsigned sections;
-    const char *key;
-} reserved[] = {
-    {MX_SECTION_TOP,    "delivery"},
-    {MX_SECTION_TOP,    "admin"   },
-    {MX_SECTION_TOP,    "fixture" },
-    {MX_SECTION_SERVER, "tls"     },
-    {MX_SECTION_AUTH,   "oidc"    },
-    {MX_SECTION_AUTH,   "gssapi"  },
-};
-
-const struct mx_row *mx_schema_find(enum mx_section section, struct mx_span key) {
-    for (size_t i = 0; i < mx_schema_count; i++) {
-        if ((mx_schema[i].sections & section) && mx_span_equal(mx_span_of(mx_schema[i].key), key))
-            return &mx_schema[i];
-    }
-    return NULL;
-}
-
-size_t mx_schema_index(const struct mx_row *row) {
-    assert(row >= mx_schema && row < mx_schema + mx_schema_count);
-    return (size_t)(row - mx_schema);
-}
-
-const char *mx_schema_section_name(enum mx_section section) {
-    for (size_t i = 0; i < mx_schema_count; i++) {
-        bool has_section =
-            mx_schema[i].type == MX_TYPE_SECTION || mx_schema[i].type == MX_TYPE_SERVERS;
-        if (has_section && mx_schema[i].min == (int64_t)section)
-            return mx_schema[i].key;
-    }
-    return "the file";
-}
-
-bool mx_schema_is_reserved(enum mx_section section, struct mx_span key) {
-    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
-        if ((reserved[i].sections & section) && mx_span_equal(mx_span_of(reserved[i].key), key))
-            return true;
-    }
-    return false;
-}
-
-const char *mx_schema_reserved(size_t i, unsigned *sections) {
-    if (i >= sizeof reserved / sizeof *reserved)
-        return NULL;
-    *sections = reserved[i].sections;
-    return reserved[i].key;
-}
-
-const char *mx_schema_nearest(enum mx_section section, struct mx_span key) {
-    const char *names[MX_ROWS_MAX + sizeof reserved / sizeof *reserved];
-    size_t count = 0;
-    for (size_t i = 0; i < mx_schema_count; i++) {
-        const struct mx_row *row = &mx_schema[i];
-        if (!(row->sections & section))
-            continue;
-        if (row->james && mx_span_equal_nocase(mx_span_of(row->james), key))
-            return row->key;
-        names[count++] = row->key;
-    }
-    for (size_t i = 0; i < sizeof reserved / sizeof *reserved; i++) {
-        if (reserved[i].sections & section)
-            names[count++] = reserved[i].key;
-    }
-    return mx_lookup_nearest(key, names, count);
-}

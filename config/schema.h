@@ -14,35 +14,39 @@ enum mx_section {
     MX_SECTION_LMTP = 1 << 5,
     MX_SECTION_AUTH = 1 << 6, /* inside a server */
     MX_SECTION_DNS = 1 << 7,
+    MX_SECTION_TLS = 1 << 8, /* likewise */
     MX_SECTION_SERVER = MX_SECTION_SMTP | MX_SECTION_LMTP,
-    MX_SECTION_IN_SERVER = MX_SECTION_SERVER | MX_SECTION_AUTH, /* base: struct mx_conf_server */
+    MX_SECTION_IN_SERVER =
+        MX_SECTION_SERVER | MX_SECTION_AUTH | MX_SECTION_TLS, /* base: struct mx_conf_server */
 };
 
 enum mx_type {
-    MX_TYPE_SECTION,    /* a map; min holds its enum mx_section. Its rows have the same base */
-    MX_TYPE_SERVERS,    /* a list of maps; min holds its enum mx_section */
-    MX_TYPE_BOOL,       /* bool */
-    MX_TYPE_NUMBER,     /* 4 octets */
-    MX_TYPE_LENGTH,     /* octets, 4 octets; printed without unit */
-    MX_TYPE_SIZE,       /* octets, 4 or 8 octets */
-    MX_TYPE_DURATION,   /* 4 octets: microseconds when the bare unit is that, else milliseconds */
-    MX_TYPE_WORD,       /* one of words; an enum or a bool */
-    MX_TYPE_TEXT,       /* const char *: printable ASCII, min..max octets */
-    MX_TYPE_PATH,       /* const char *: UTF-8, min..max octets */
-    MX_TYPE_HELLO,      /* const char *: host name or auto */
-    MX_TYPE_DOMAIN,     /* const char *: host name in lower case */
-    MX_TYPE_DOMAINS,    /* domains of struct mx_conf */
-    MX_TYPE_BINDS,      /* binds of struct mx_conf_server */
-    MX_TYPE_NETWORKS,   /* struct mx_conf_networks */
-    MX_TYPE_ADDRESSES,  /* struct mx_conf_addresses: min..max of them, numeric; port 53 unless
-                           written */
-    MX_TYPE_FEATURES,   /* bits of words; 4 octets */
-    MX_TYPE_MECHANISMS, /* struct mx_conf_mechanisms, in the order written */
-    MX_TYPE_TEXTS,      /* struct mx_conf_texts: printable ASCII, min..max octets each */
-    MX_TYPE_SECRETS,    /* struct mx_conf_secrets: texts, or file:PATH for the first line of it */
-    MX_TYPE_GROUP,      /* options only: a map; min holds its enum mx_inner. The same base */
-    MX_TYPE_TABLE,      /* options only: struct mx_conf_table, a list of maps; min likewise */
-    MX_TYPE_CHAIN,      /* handlerchain: hooks of struct mx_conf_server */
+    MX_TYPE_SECTION,      /* a map; min holds its enum mx_section. Its rows have the same base */
+    MX_TYPE_SERVERS,      /* a list of maps; min holds its enum mx_section */
+    MX_TYPE_BOOL,         /* bool */
+    MX_TYPE_NUMBER,       /* 4 octets */
+    MX_TYPE_LENGTH,       /* octets, 4 octets; printed without unit */
+    MX_TYPE_SIZE,         /* octets, 4 or 8 octets */
+    MX_TYPE_DURATION,     /* 4 octets: microseconds when the bare unit is that, else milliseconds */
+    MX_TYPE_WORD,         /* one of words; an enum or a bool */
+    MX_TYPE_TEXT,         /* const char *: printable ASCII, min..max octets */
+    MX_TYPE_PATH,         /* const char *: UTF-8, min..max octets */
+    MX_TYPE_HELLO,        /* const char *: host name or auto */
+    MX_TYPE_DOMAIN,       /* const char *: host name in lower case */
+    MX_TYPE_DOMAINS,      /* domains of struct mx_conf */
+    MX_TYPE_BINDS,        /* binds of struct mx_conf_server */
+    MX_TYPE_NETWORKS,     /* struct mx_conf_networks */
+    MX_TYPE_ADDRESSES,    /* struct mx_conf_addresses: min..max of them, numeric; port 53 unless
+                             written */
+    MX_TYPE_FEATURES,     /* bits of words; 4 octets */
+    MX_TYPE_MECHANISMS,   /* struct mx_conf_mechanisms, in the order written */
+    MX_TYPE_CIPHERS,      /* struct mx_conf_ciphers: words in order */
+    MX_TYPE_CERTIFICATES, /* struct mx_conf_certificates: tls.more */
+    MX_TYPE_TEXTS,        /* struct mx_conf_texts: printable ASCII, min..max octets each */
+    MX_TYPE_SECRETS,      /* struct mx_conf_secrets: texts, or file:PATH for the first line of it */
+    MX_TYPE_GROUP,        /* options only: a map; min holds its enum mx_inner. The same base */
+    MX_TYPE_TABLE,        /* options only: struct mx_conf_table, a list of maps; min likewise */
+    MX_TYPE_CHAIN,        /* handlerchain: hooks of struct mx_conf_server */
     MX_TYPE_COUNT,
 };
 
@@ -63,6 +67,7 @@ enum mx_row_flag {
     MX_ROW_NULLABLE = 1 << 2, /* null means "none" */
     MX_ROW_ZERO = 1 << 3,     /* 0 is no limit, although min is above it */
     MX_ROW_BESIDE = 1 << 4,   /* a path; a relative one begins in the folder of the file */
+    MX_ROW_SECRET = 1 << 5,   /* a dump shows it only when it names a file */
 };
 
 struct mx_row {

@@ -74,6 +74,8 @@ static int parse_unchecked(const struct mx_row *row, struct mx_span text, int64_
     case MX_TYPE_SECRETS:
     case MX_TYPE_GROUP:
     case MX_TYPE_TABLE:
+    case MX_TYPE_CIPHERS:
+    case MX_TYPE_CERTIFICATES:
     case MX_TYPE_CHAIN:
     case MX_TYPE_COUNT:
         break;
@@ -127,6 +129,8 @@ static const char *expectation(const struct mx_row *row) {
     case MX_TYPE_SECRETS:
     case MX_TYPE_GROUP:
     case MX_TYPE_TABLE:
+    case MX_TYPE_CIPHERS:
+    case MX_TYPE_CERTIFICATES:
     case MX_TYPE_CHAIN:
     case MX_TYPE_COUNT:
         break;

@@ -5,6 +5,7 @@
 #include <pwd.h>
 #include <seccomp.h>
 #include <stdbool.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -62,6 +63,8 @@ static const int common_calls[] = {
     SCMP_SYS(writev),
     SCMP_SYS(mmap),
     SCMP_SYS(brk),
+    /* seeds of TLS sessions */
+    SCMP_SYS(getrandom),
     SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(rt_sigaction),
     SCMP_SYS(rt_sigreturn),
@@ -71,20 +74,18 @@ static const int common_calls[] = {
     SCMP_SYS(tgkill),
 };
 
-/* Memory of the hashes, random numbers, and sleeping a moment. */
+/* Sleeping a moment. */
 static const int helper_calls[] = {
-    SCMP_SYS(getrandom),
-    SCMP_SYS(mprotect),
     SCMP_SYS(clock_nanosleep),
 };
 
 /* What c-ares does once it knows its servers. */
 static const int resolver_calls[] = {
-    SCMP_SYS(getrandom), SCMP_SYS(mprotect),    SCMP_SYS(mremap),       SCMP_SYS(connect),
-    SCMP_SYS(bind),      SCMP_SYS(getsockname), SCMP_SYS(getsockopt),   SCMP_SYS(setsockopt),
-    SCMP_SYS(fcntl),     SCMP_SYS(ioctl),       SCMP_SYS(sendto),       SCMP_SYS(recvfrom),
-    SCMP_SYS(sendmsg),   SCMP_SYS(recvmsg),     SCMP_SYS(read),         SCMP_SYS(close),
-    SCMP_SYS(poll),      SCMP_SYS(ppoll),       SCMP_SYS(gettimeofday),
+    SCMP_SYS(mremap),       SCMP_SYS(connect),    SCMP_SYS(bind),    SCMP_SYS(getsockname),
+    SCMP_SYS(getsockopt),   SCMP_SYS(setsockopt), SCMP_SYS(fcntl),   SCMP_SYS(ioctl),
+    SCMP_SYS(sendto),       SCMP_SYS(recvfrom),   SCMP_SYS(sendmsg), SCMP_SYS(recvmsg),
+    SCMP_SYS(read),         SCMP_SYS(close),      SCMP_SYS(poll),    SCMP_SYS(ppoll),
+    SCMP_SYS(gettimeofday),
 };
 
 static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
@@ -112,6 +113,10 @@ static int confine(const int *calls, size_t count, bool has_sockets) {
         err = allow(filter, calls, count);
     if (err == 0 && has_sockets)
         err = allow_sockets(filter);
+    /* a thread's part of malloc, which TLS sessions and hashes take from, grows by it */
+    if (err == 0)
+        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+                               SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
     if (err == 0)
         err = seccomp_load(filter);
     seccomp_release(filter);

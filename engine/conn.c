@@ -5,6 +5,7 @@
 #include "engine/conn_impl.h"
 #include "engine/conn_log.h"
 #include "engine/conn_policy.h"
+#include "engine/conn_tls.h"
 #include "engine/rules.h"
 
 #include <assert.h>
@@ -114,7 +115,11 @@ static void begin(struct mx_worker *worker, struct mx_conn *conn) {
     }
     if (!count_in(worker, conn))
         return;
-    mx_conn_greet(worker, conn);
+    const struct mx_conf_server *server = conn->service->server;
+    if (!server->tls.is_implicit)
+        mx_conn_greet(worker, conn);
+    else if (!server->proxy_required || !server->proxy_first)
+        mx_conn_start_tls(worker, conn);
     if (conn->state != MX_CONN_OPEN)
         return;
     mx_conn_arm_recv(worker, conn);
@@ -247,7 +252,10 @@ static void on_data(struct mx_worker *worker, struct mx_conn *conn,
     worker->counters.received += data.len;
     if (conn->state == MX_CONN_OPEN) {
         note_activity(worker, conn);
-        mx_conn_input(worker, conn, data);
+        if (conn->session.tls != NULL)
+            mx_conn_tls_input(worker, conn, data);
+        else
+            mx_conn_input(worker, conn, data);
     } else {
         conn->activity_ms = worker->now_ms; /* a lingering one waits until it is quiet */
     }
@@ -257,7 +265,8 @@ static void on_data(struct mx_worker *worker, struct mx_conn *conn,
 /* The peer has sent everything: what is under way ends, then the connection closes. */
 static void on_eof(struct mx_worker *worker, struct mx_conn *conn) {
     conn->is_eof = true;
-    bool is_idle = conn->state == MX_CONN_OPEN && conn->wait == MX_WAIT_NOTHING;
+    bool is_idle =
+        conn->state == MX_CONN_OPEN && (conn->wait == MX_WAIT_NOTHING || mx_conn_tls_lacks(conn));
     if (is_idle || conn->state == MX_CONN_LINGER)
         mx_conn_close(worker, conn, false);
 }
@@ -282,7 +291,7 @@ void mx_conn_on_recv(struct mx_worker *worker, struct mx_conn *conn,
     /* The multishot has ended for a reason of the kernel's (no buffer, CQ pressure, a race with a
      * pause that is over): go on unless the receive was meant to end. */
     bool is_wanted = conn->state == MX_CONN_OPEN || conn->state == MX_CONN_LINGER;
-    bool is_paused = conn->wait != MX_WAIT_NOTHING &&
+    bool is_paused = conn->wait != MX_WAIT_NOTHING && !mx_conn_tls_lacks(conn) &&
                      (conn->is_recv_cancelled || mx_worker_is_recv_single(worker));
     conn->is_recv_cancelled = false;
     if (!is_wanted || is_paused || conn->is_eof)
@@ -328,7 +337,9 @@ static void drop_backlog(struct mx_worker *worker, struct mx_conn *conn) {
 
 /* Called whenever one of the reasons not to close is gone. */
 static void close_if_idle(struct mx_worker *worker, struct mx_conn *conn) {
-    if (conn->state != MX_CONN_CLOSING || conn->is_sending || conn->out.len > 0)
+    const struct mx_conn_tls *tls = mx_conn_tls(conn);
+    if (conn->state != MX_CONN_CLOSING || conn->is_sending || conn->out.len > 0 ||
+        (tls != NULL && tls->out.len > 0))
         return;
     if (conn->is_recv_armed) {
         mx_conn_cancel_recv(worker, conn);
@@ -341,6 +352,7 @@ static void close_if_idle(struct mx_worker *worker, struct mx_conn *conn) {
     mx_timer_clear(&worker->wheel, &conn->timer);
     mx_conn_block_free(worker, &conn->sending);
     mx_conn_block_free(worker, &conn->backlog);
+    mx_conn_tls_free(worker, conn);
     free_out(worker, conn);
     mx_buddy_give(&worker->buddy, conn->session.envelope.base, conn->session.envelope.cap);
     count_out(worker, conn);
@@ -362,9 +374,13 @@ static void send_more(struct mx_worker *worker, struct mx_conn *conn) {
 void mx_conn_flush(struct mx_worker *worker, struct mx_conn *conn) {
     if (conn->is_sending || conn->state == MX_CONN_FREE || conn->state == MX_CONN_OPENING)
         return;
-    if (conn->out.len > 0) {
-        conn->sending = (struct mx_conn_block){conn->out.ptr, conn->out.cap, 0, conn->out.len};
-        conn->out = (struct mx_out){0};
+    struct mx_conn_tls *tls = mx_conn_tls(conn);
+    if (tls != NULL && !mx_conn_tls_seal(worker, conn))
+        return;
+    struct mx_out *out = tls != NULL ? &tls->out : &conn->out;
+    if (out->len > 0) {
+        conn->sending = (struct mx_conn_block){out->ptr, out->cap, 0, out->len};
+        *out = (struct mx_out){0};
         send_more(worker, conn);
     }
     close_if_idle(worker, conn);
@@ -385,7 +401,8 @@ void mx_conn_on_send(struct mx_worker *worker, struct mx_conn *conn,
         return;
     }
     mx_conn_block_free(worker, &conn->sending);
-    if (conn->out.len > 0)
+    const struct mx_conn_tls *tls = mx_conn_tls(conn);
+    if (conn->out.len > 0 || (tls != NULL && tls->out.len > 0))
         mx_worker_mark_dirty(worker, conn);
     if (conn->wait == MX_WAIT_OUTPUT && conn->state == MX_CONN_OPEN)
         mx_conn_continue(worker, conn);
@@ -421,13 +438,14 @@ void mx_conn_kill(struct mx_worker *worker, struct mx_conn *conn) {
     if (conn->state == MX_CONN_FREE)
         return;
     free_out(worker, conn); /* nobody reads it */
+    mx_conn_tls_silence(worker, conn);
     cancel_send(worker, conn);
     mx_conn_close(worker, conn, false);
 }
 
 void mx_conn_farewell(struct mx_worker *worker, struct mx_conn *conn, enum mx_farewell why) {
-    bool can_write =
-        conn->wait != MX_WAIT_COMMIT && mx_conn_has_room(worker, conn, MX_REPLY_LINE_MAX);
+    bool can_write = conn->wait != MX_WAIT_COMMIT && !mx_conn_tls_is_opening(conn) &&
+                     mx_conn_has_room(worker, conn, MX_REPLY_LINE_MAX);
     if (!can_write) {
         mx_conn_kill(worker, conn);
         return;

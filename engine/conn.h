@@ -27,6 +27,7 @@ enum mx_conn_wait {
     MX_WAIT_COMMIT, /* the sink */
     MX_WAIT_SINK,   /* the sink has room for content */
     MX_WAIT_OPEN,   /* the sink has room for a message */
+    MX_WAIT_TLS,    /* the handshake */
     MX_WAIT_DELAY,  /* a fault's delay, or that of a failed login */
     MX_WAIT_AUTH,   /* a helper */
     MX_WAIT_HOOK,   /* the answer a hook wants */
@@ -58,15 +59,15 @@ struct mx_conn {
     bool is_send_cancelled : 1;
     bool is_greeted : 1;               /* the greeting is written */
     bool is_counted : 1;               /* counted in by the process and the service */
+    bool has_rest : 1;                 /* octets stand behind the line that is stepped */
     bool is_address_counted : 1;       /* ... and by connectionLimitPerIP */
     bool is_sink_queued : 1;           /* in the worker's FIFO of those that wait for the sink */
     uint32_t next_dirty, next_starved; /* intrusive lists, slot numbers */
-    uint32_t window_octets;       /* minDataRate: received when the window began, low 32 bits */
-    struct mx_out out;            /* replies not sent yet */
-    struct mx_conn_block sending; /* lent to the kernel */
-    struct mx_conn_block backlog; /* input not stepped yet */
-    uint64_t activity_ms;         /* last complete command, or last input within content */
-    uint64_t window_ms;           /* when the window began; 0 = not in content */
+    struct mx_out out;                 /* replies not sent yet */
+    struct mx_conn_block sending;      /* lent to the kernel */
+    struct mx_conn_block backlog;      /* input not stepped yet */
+    uint64_t activity_ms;              /* last complete command, or last input within content */
+    uint64_t window_ms;                /* when the window began; 0 = not in content */
     struct mx_timer timer;
     struct mx_service *service;
     struct mx_policy *policy; /* what hooks remember; NULL: nothing */
@@ -77,6 +78,7 @@ struct mx_conn {
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
     } peer;
+    uint32_t window_octets; /* minDataRate: received when the window began, low 32 bits */
     uint32_t active_window; /* the worker's batch window in which input came last */
     struct mx_session session;
 };

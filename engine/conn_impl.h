@@ -46,6 +46,9 @@ static inline void mx_conn_begin_window(struct mx_worker *worker, struct mx_conn
     conn->window_octets = (uint32_t)conn->session.received_octets;
 }
 
+/* TLS from now on, or close (conn_step.c). */
+void mx_conn_start_tls(struct mx_worker *worker, struct mx_conn *conn);
+
 /* Blocks (conn.c). */
 static inline uint32_t mx_conn_block_len(const struct mx_conn_block *block) {
     return block->end - block->begin;

@@ -117,3 +117,31 @@ void mx_conn_log_refusal(struct mx_worker *worker, const struct mx_conn *conn) {
     mx_log_str(&line, "server", conn->service->server->name);
     mx_log_end(&line);
 }
+
+void mx_conn_log_tls(struct mx_worker *worker, const struct mx_conn *conn) {
+    const struct mx_session_tls *tls = conn->session.tls;
+    struct mx_log_line line;
+    if (!mx_log_wants(&worker->log, MX_SEVERITY_DEBUG))
+        return;
+    begin(&line, worker, conn, MX_SEVERITY_DEBUG, "tls");
+    mx_log_text(&line, "version", tls->version);
+    mx_log_text(&line, "cipher", tls->cipher);
+    mx_log_str(&line, "resumed", tls->is_resumed ? "yes" : "no");
+    if (tls->sni.len > 0)
+        mx_log_text(&line, "sni", tls->sni);
+    if (tls->client_subject.len > 0)
+        mx_log_text(&line, "client", tls->client_subject);
+    mx_log_end(&line);
+}
+
+void mx_conn_log_tls_failed(struct mx_worker *worker, const struct mx_conn *conn,
+                            const char *reason) {
+    struct mx_log_line line;
+    if (!mx_log_wants(&worker->log, MX_SEVERITY_INFO) || !may_say(worker))
+        return;
+    begin(&line, worker, conn, MX_SEVERITY_INFO, "tls");
+    mx_log_str(&line, "result", "failed");
+    mx_log_str(&line, "reason", reason);
+    mx_log_str(&line, "server", conn->service->server->name);
+    mx_log_end(&line);
+}

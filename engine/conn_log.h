@@ -26,4 +26,9 @@ void mx_conn_log_auth(struct mx_worker *worker, const struct mx_conn *conn, int 
 void mx_conn_log_refusal(struct mx_worker *worker, const struct mx_conn *conn);
 
 /* A limit, by the name of its row, ends the session or refuses it. */
+/* A handshake is complete, or a session has failed. */
+void mx_conn_log_tls(struct mx_worker *worker, const struct mx_conn *conn);
+void mx_conn_log_tls_failed(struct mx_worker *worker, const struct mx_conn *conn,
+                            const char *reason);
+
 void mx_conn_log_limit(struct mx_worker *worker, const struct mx_conn *conn, const char *limit);

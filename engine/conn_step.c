@@ -37,7 +37,7 @@ static bool make_room(struct mx_worker *worker, struct mx_conn *conn) {
     if (conn->is_sending)
         return false;
     mx_conn_flush(worker, conn);
-    return mx_conn_has_room(worker, conn, MX_OUT_ROOM_MIN);
+    return conn->state == MX_CONN_OPEN && mx_conn_has_room(worker, conn, MX_OUT_ROOM_MIN);
 }
 
 /* ---- actions: each returns true to go on, false when the connection waits or closes ---- */
@@ -51,7 +51,8 @@ static bool do_output(struct mx_worker *worker, struct mx_conn *conn) {
     if (make_room(worker, conn))
         return true;
     worker->counters.output_blocked++;
-    conn->wait = MX_WAIT_OUTPUT;
+    if (conn->state == MX_CONN_OPEN)
+        conn->wait = MX_WAIT_OUTPUT;
     return false;
 }
 
@@ -86,7 +87,10 @@ static bool do_client(struct mx_worker *worker, struct mx_conn *conn) {
         return false;
     conn->activity_ms = worker->now_ms;
     mx_session_resume(&conn->session, 0, &conn->out);
-    return true;
+    if (!conn->service->server->tls.is_implicit || conn->session.tls != NULL)
+        return true;
+    mx_conn_start_tls(worker, conn); /* proxyFirst: what follows is the handshake */
+    return false;
 }
 
 static bool do_auth_begin(struct mx_worker *worker, struct mx_conn *conn) {
@@ -96,6 +100,21 @@ static bool do_auth_begin(struct mx_worker *worker, struct mx_conn *conn) {
 
 static bool do_auth(struct mx_worker *worker, struct mx_conn *conn) {
     return !mx_conn_auth_ask(worker, conn);
+}
+
+void mx_conn_start_tls(struct mx_worker *worker, struct mx_conn *conn) {
+    if (mx_conn_tls_new(worker, conn) < 0)
+        mx_conn_kill(worker, conn); /* there is no way to say why */
+    else
+        mx_conn_tls_begin(worker, conn);
+}
+
+static bool do_tls(struct mx_worker *worker, struct mx_conn *conn) {
+    int err = conn->has_rest ? MX_ESYNTAX : mx_conn_tls_new(worker, conn);
+    mx_session_resume(&conn->session, err, &conn->out);
+    if (err == 0)
+        mx_conn_tls_begin(worker, conn);
+    return err < 0;
 }
 
 static bool do_delay(struct mx_worker *worker, struct mx_conn *conn) {
@@ -189,6 +208,7 @@ static bool (*const actions[])(struct mx_worker *, struct mx_conn *) = {
     [MX_ACTION_CLIENT] = do_client,
     [MX_ACTION_AUTH_BEGIN] = do_auth_begin,
     [MX_ACTION_AUTH]   = do_auth,
+    [MX_ACTION_TLS]    = do_tls,
     [MX_ACTION_DELAY]  = do_delay,
     [MX_ACTION_OPEN]   = do_open,
     [MX_ACTION_BODY]   = do_body,
@@ -330,7 +350,13 @@ static void run_backlog(struct mx_worker *worker, struct mx_conn *conn) {
     struct mx_span in = {block->ptr + block->begin, mx_conn_block_len(block)};
     run(worker, conn, &in);
     if (conn->state != MX_CONN_OPEN)
-        return; /* closing has freed the block */
+        return;                                    /* closing has freed the block */
+    if (conn->wait == MX_WAIT_TLS && in.len > 0) { /* likewise */
+        mx_conn_tls_input(worker, conn, in);
+        in.len = 0;
+        if (conn->state != MX_CONN_OPEN)
+            return;
+    }
     block->begin = block->end - (uint32_t)in.len;
     if (in.len == 0)
         mx_conn_block_free(worker, block);
@@ -357,7 +383,9 @@ static struct mx_span complete_line(struct mx_worker *worker, struct mx_conn *co
         if (!keep(worker, conn, (struct mx_span){data.ptr, len}))
             break;
         data = mx_span_skip(data, len);
+        conn->has_rest = data.len > 0;
         run_backlog(worker, conn);
+        conn->has_rest = false;
     }
     return data;
 }
@@ -369,7 +397,9 @@ void mx_conn_input(struct mx_worker *worker, struct mx_conn *conn, struct mx_spa
         run(worker, conn, &data);
     if (conn->state != MX_CONN_OPEN || data.len == 0)
         return;
-    if (keep(worker, conn, data))
+    if (conn->wait == MX_WAIT_TLS) /* it stands behind a PROXY header */
+        mx_conn_tls_input(worker, conn, data);
+    else if (keep(worker, conn, data))
         pause_if_full(worker, conn);
 }
 
@@ -378,6 +408,8 @@ void mx_conn_continue(struct mx_worker *worker, struct mx_conn *conn) {
     conn->activity_ms = worker->now_ms; /* the client's time begins anew */
     mx_conn_begin_window(worker, conn);
     run_backlog(worker, conn);
+    if (conn->session.tls != NULL && conn->state == MX_CONN_OPEN && conn->wait == MX_WAIT_NOTHING)
+        mx_conn_tls_continue(worker, conn);
     if (conn->state != MX_CONN_OPEN || conn->wait != MX_WAIT_NOTHING)
         return;
     if (conn->is_eof) {

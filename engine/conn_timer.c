@@ -11,6 +11,8 @@ static uint64_t min_u64(uint64_t a, uint64_t b) {
 static uint32_t idle_limit(const struct mx_conn *conn) {
     const struct mx_conf_server *server = conn->service->server;
     uint32_t limit = server->connection_timeout_ms;
+    if (conn->wait == MX_WAIT_TLS)
+        return server->tls.handshake_timeout_ms;
     if (mx_session_in_content(&conn->session))
         return server->data_timeout_ms;
     if (conn->session.state != MX_STATE_PROXY)
@@ -91,6 +93,12 @@ static void on_open_timer(struct mx_worker *worker, struct mx_conn *conn) {
         mx_conn_close(worker, conn, false);
         return;
     }
+    if (is_idle && conn->wait == MX_WAIT_TLS) {
+        worker->counters.tls_timeouts++;
+        mx_conn_log_limit(worker, conn, "tls.handshakeTimeout");
+        mx_conn_close(worker, conn, false);
+        return;
+    }
     if (is_idle) {
         bool is_data = mx_session_in_content(&conn->session);
         worker->counters.connection_timeouts += !is_data;
@@ -151,8 +159,8 @@ void mx_conn_drain(struct mx_worker *worker, struct mx_conn *conn) {
     conn->session.is_draining = true;
     bool is_between =
         conn->session.state == MX_STATE_COMMAND || conn->session.state == MX_STATE_PROXY;
-    bool is_idle =
-        is_between && conn->wait == MX_WAIT_NOTHING && !mx_session_in_transaction(&conn->session);
+    bool is_idle = is_between && (conn->wait == MX_WAIT_NOTHING || conn->wait == MX_WAIT_TLS) &&
+                   !mx_session_in_transaction(&conn->session);
     if (is_idle || !conn->service->server->graceful_shutdown)
         mx_conn_farewell(worker, conn, MX_FAREWELL_SHUTDOWN);
 }

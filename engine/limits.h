@@ -77,6 +77,15 @@ enum {
     /* lines about limits that a worker writes in a second; the rest is only counted */
     MX_LOG_LIMITS_PER_S = 20,
 
+    /* CPU time of a turn that handshakes may take (microseconds), when other connections had
+       something to do and when not; one step is always made */
+    MX_HANDSHAKE_BUSY_US = 250,
+    MX_HANDSHAKE_IDLE_US = 1000,
+    /* handshakes of a worker that wait for their share; whoever comes then is refused */
+    MX_HANDSHAKES_MAX = 1024,
+    /* certificates are looked at for changes so often (s) */
+    MX_CERTIFICATE_WATCH_S = 2,
+
     /* longest sleep of a worker with nothing to do (ms) */
     MX_SLEEP_MAX_MS = 60000,
 

@@ -38,6 +38,11 @@
     X(lifespan_ended, "connections", "ended by MaxConnectionLifespanHandler")                      \
     X(data_timeouts, "sessions", "ended by dataTimeout")                                           \
     X(slow_data, "sessions", "ended by minDataRate")                                               \
+    X(tls_handshakes, "sessions", "TLS handshakes completed")                                      \
+    X(tls_resumed, "sessions", "... of them resumptions")                                          \
+    X(tls_failed, "sessions", "TLS sessions and handshakes that failed")                           \
+    X(tls_timeouts, "sessions", "handshakes ended by tls.handshakeTimeout")                        \
+    X(tls_refused, "sessions", "handshakes refused: too many at a time, or engine.tlsMemory")      \
     X(resets, "connections", "ended by the peer with an error")                                    \
     X(batch_waits, "turns", "turns that waited for a batch")                                       \
     X(log_suppressed, "lines", "log lines about limits left out: too many in a second")            \

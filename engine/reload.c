@@ -231,7 +231,9 @@ static struct mx_rules *prepare(struct mx_server *self, struct mx_conf *conf) {
         return NULL;
     }
     struct mx_rules *rules = new_rules(self, conf);
-    err = rules != NULL ? plan_places(self, rules, &text) : -ENOMEM;
+    err = rules != NULL ? mx_server_tls_load(self, rules) : -ENOMEM;
+    if (err == 0)
+        err = plan_places(self, rules, &text);
     if (err == 0)
         return rules;
     if (snprintf(reason, sizeof reason, "%s%s%s", text, *text != '\0' ? ": " : "", reason_of(err)) >

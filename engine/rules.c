@@ -10,10 +10,24 @@ static struct mx_tally *tally_new(struct mx_rules_world *world) {
     return tally;
 }
 
+static int init_tls(struct mx_rules *self, struct mx_rules_world *world,
+                    struct mx_service *service) {
+    const struct mx_conf_server *server = service->server;
+    if (!server->enabled || !mx_conf_tls_is_on(&server->tls))
+        return 0;
+    service->tls = &self->tls_slots[self->tls_count];
+    int err = mx_tls_slot_init(service->tls, self->conf, server, world->tickets);
+    self->tls_count += err == 0;
+    return err;
+}
+
 static int new_services(struct mx_rules *self, struct mx_rules_world *world,
                         const struct mx_rules *before, const uint32_t *predecessors) {
     self->services = calloc(self->conf->server_count + 1, sizeof *self->services);
     if (self->services == NULL)
+        return -ENOMEM;
+    self->tls_slots = calloc(self->conf->server_count + 1, sizeof *self->tls_slots);
+    if (self->tls_slots == NULL)
         return -ENOMEM;
     for (uint32_t i = 0; i < self->conf->server_count; i++) {
         struct mx_service *service = &self->services[i];
@@ -30,6 +44,9 @@ static int new_services(struct mx_rules *self, struct mx_rules_world *world,
         if (service->tally == NULL)
             return -ENOMEM;
         service->tally->users++;
+        int err = init_tls(self, world, service);
+        if (err < 0)
+            return err;
     }
     return 0;
 }
@@ -62,10 +79,23 @@ void mx_rules_free(struct mx_rules *self) {
             free(tally);
         mx_service_deinit(&self->services[i]);
     }
+    for (uint32_t i = 0; i < self->tls_count; i++)
+        mx_tls_slot_deinit(&self->tls_slots[i]);
+    free(self->tls_slots);
     free(self->services);
     free(self->holds);
     mx_conf_free(self->owned);
     free(self);
+}
+
+int mx_rules_load_tls(struct mx_rules *self, int64_t now_s, mx_tls_slot_tell_fn *tell,
+                      void *context) {
+    int result = 0;
+    for (uint32_t i = 0; i < self->tls_count; i++) {
+        int err = mx_tls_slot_load(&self->tls_slots[i], now_s, tell, context);
+        result = err < 0 ? err : result;
+    }
+    return result;
 }
 
 bool mx_rules_is_held(const struct mx_rules *self) {

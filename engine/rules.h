@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "engine/service.h"
+#include "engine/tls_slot.h"
 
 /* The connections of a server over all workers, and over a reload: its successor goes on counting
  * here. Main thread: id, users. */
@@ -27,6 +28,8 @@ struct mx_rules {
     uint32_t number;       /* 1 = those of the start */
     struct mx_service *services;
     uint32_t service_count;
+    struct mx_tls_slot *tls_slots; /* those of the services with TLS; as many as services */
+    uint32_t tls_count;
     struct mx_rules_hold *holds; /* one for each worker */
     uint32_t worker_count;
     struct mx_rules *older; /* main thread: the next one that was replaced and is still held */
@@ -38,8 +41,9 @@ struct mx_rules_world {
     bool accepts_all;                       /* mxring sink */
     const struct mx_sink_class *sink_class; /* where mail goes; NULL: it is thrown away */
     const struct mx_fault *faults;          /* [MX_FAULT_PLACES] or NULL */
-    struct mx_iptable *iptable; /* NULL: no connectionLimitPerIP can be in the configuration */
-    uint32_t tally_seq;         /* the last id that was given */
+    struct mx_iptable *iptable;     /* NULL: no connectionLimitPerIP can be in the configuration */
+    struct mx_tls_tickets *tickets; /* NULL: sessions are not resumed */
+    uint32_t tally_seq;             /* the last id that was given */
 };
 
 /* The rules of a configuration, which is borrowed unless `owned` is set to it. With `before`, a
@@ -47,6 +51,10 @@ struct mx_rules_world {
  * MX_CONF_NO_SERVER. NULL: out of memory. */
 struct mx_rules *mx_rules_new(struct mx_rules_world *world, const struct mx_conf *conf,
                               const struct mx_rules *before, const uint32_t *predecessors);
+
+/* Read the certificates of all servers that have TLS. 0, or MX_ECONFIG: told. */
+MX_MUST_CHECK int mx_rules_load_tls(struct mx_rules *self, int64_t now_s, mx_tls_slot_tell_fn *tell,
+                                    void *context);
 
 /* Nobody holds them. NULL is allowed. */
 void mx_rules_free(struct mx_rules *self);

@@ -118,7 +118,8 @@ static int new_rules(struct mx_server *self) {
     self->world = (struct mx_rules_world){.worker_count = count_workers(conf),
                                           .accepts_all = self->accepts_all,
                                           .sink_class = sink_class(self),
-                                          .faults = self->faults};
+                                          .faults = self->faults,
+                                          .tickets = self->tls.tickets};
     for (uint32_t i = 0; i < conf->server_count; i++)
         needs_iptable = needs_iptable || conf->servers[i].connection_limit_per_ip > 0;
     if (needs_iptable)
@@ -369,6 +370,7 @@ static int serve(struct mx_server *self, const sigset_t *signals) {
         mx_totals_watch(&self->fleet);
         mx_server_watch_dns(self);
         mx_reload_turn(self);
+        mx_server_tls_turn(self);
         if (failed < 0 && self->message == MX_MESSAGE_NONE) { /* the others end in order */
             mx_server_fail(self, MX_EXIT_SYSTEM, "worker", failed);
             self->message = MX_MESSAGE_DRAIN;
@@ -384,9 +386,14 @@ static int set_up(struct mx_server *self) {
     int err = mx_ring_probe(&self->features);
     if (err < 0)
         return mx_server_fail(self, MX_EXIT_CONFIG, mx_ring_remedy(err), err);
+    int code = mx_server_tls_init(self);
+    if (code != 0)
+        return code;
     err = set_limits(self);
     if (err == 0)
         err = new_rules(self);
+    if (err == 0 && mx_server_tls_load(self, self->rules) < 0)
+        return MX_EXIT_CONFIG;
     if (err == 0)
         err = new_workers(self);
     if (err == 0)
@@ -396,7 +403,7 @@ static int set_up(struct mx_server *self) {
         err = mx_ring_start(&self->ring);
     if (err < 0)
         return mx_server_fail(self, MX_EXIT_SYSTEM, mx_ring_remedy(err), err);
-    int code = new_listeners(self);
+    code = new_listeners(self);
     if (code == 0)
         code = mx_server_new_dns(self);
     if (code == 0)
@@ -423,6 +430,7 @@ static void free_all(struct mx_server *self) {
     mx_rules_free(self->rules);
     mx_iptable_free(self->world.iptable);
     mx_memo_free(self->fleet.memo);
+    mx_server_tls_deinit(self);
 }
 
 int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_fault *faults,

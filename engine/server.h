@@ -5,6 +5,7 @@
 #include "engine/listen.h"
 #include "engine/log.h"
 #include "engine/reload.h"
+#include "engine/server_tls.h"
 #include "engine/spool/spool.h"
 #include "engine/totals.h"
 #include "engine/worker.h"
@@ -29,6 +30,7 @@ struct mx_server {
     struct mx_rules_world world;
     struct mx_rules
         *rules; /* that new sessions get; in the middle of a reload still the old ones */
+    struct mx_server_tls tls;
     struct mx_listens listens;
     struct mx_reload reload;
     struct mx_spool *spool; /* NULL: mail is not kept */

@@ -70,6 +70,7 @@ int mx_service_init(struct mx_service *self, const struct mx_conf *conf, uint32_
         .has_james_texts = server->has_james_texts,
         .has_smtputf8 = server->smtp_utf8,
         .needs_proxy = server->proxy_required,
+        .has_starttls = server->tls.has_starttls,
         .hidden_features = server->hidden_features,
         .max_message_octets = server->max_message_octets,
         .max_line_octets = server->max_line_octets > 0 ? server->max_line_octets : MX_LINE_MAX,

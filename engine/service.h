@@ -13,6 +13,7 @@
 
 struct mx_rules;
 struct mx_tally;
+struct mx_tls_slot;
 
 struct mx_service {
     const struct mx_conf *conf;
@@ -23,6 +24,7 @@ struct mx_service {
     struct mx_rules *rules; /* of which it is one; set by the caller, as are the next two */
     struct mx_tally *tally;
     struct mx_iptable *iptable; /* NULL: no connectionLimitPerIP can be set */
+    struct mx_tls_slot *tls;    /* NULL: none; likewise */
     uint32_t sink;              /* of the worker's sinks: 0, unless the caller sets another */
 };
 

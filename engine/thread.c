@@ -1,6 +1,7 @@
 #include "engine/thread.h"
 
 #include "engine/confine.h"
+#include "tls/library.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,6 +73,7 @@ static void *main_of(void *argument) {
         if (err != 0) /* a cpuset that has changed: slower, not wrong */
             mx_log_event(&worker->log, MX_SEVERITY_WARN, "pin", "reason", "affinity refused");
     }
+    mx_tls_memory_bound(worker->fleet->conf->engine.tls_memory_octets);
     int err = mx_ring_start(&worker->ring);
     if (err == 0 && mx_confine_thread() < 0)
         mx_log_event(&worker->log, MX_SEVERITY_WARN, "confine", "reason", "no seccomp here");
@@ -82,6 +84,7 @@ static void *main_of(void *argument) {
     atomic_store(&worker->is_taking, false);
     if (err == 0)
         err = mx_worker_end(worker);
+    mx_tls_thread_end();
     worker->error = err;
     worker->usage_end = mx_thread_usage(worker);
     atomic_store_explicit(&worker->has_ended, true, memory_order_release);

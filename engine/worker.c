@@ -216,7 +216,8 @@ static struct mx_ring_wait plan_wait(struct mx_worker *self) {
     if (next_ms > MX_SLEEP_MAX_MS)
         next_ms = MX_SLEEP_MAX_MS;
     wait.timeout_ns = next_ms * 1000000;
-    if (self->starved.count > 0) { /* buffers came back: the parked go on at once */
+    if (self->starved.count > 0 || self->tls.count > 0) {
+        /* buffers came back: the parked go on at once; handshakes have the next turn */
         wait.events = 0;
         return wait;
     }
@@ -249,6 +250,16 @@ static void end_drain(struct mx_worker *self) {
         mx_conn_end_drain(self, &self->conns[i], is_end);
 }
 
+/* What was written for those who are through goes out first. 0, or a fatal -errno. */
+static int shake_hands(struct mx_worker *self, bool is_busy) {
+    if (self->tls.count == 0)
+        return 0;
+    int err = mx_ring_flush(&self->ring);
+    mx_conn_tls_turn(self, is_busy);
+    flush_dirty(self);
+    return err;
+}
+
 int mx_worker_turn(struct mx_worker *self) {
     struct mx_ring_wait wait = plan_wait(self);
     int err = mx_ring_turn(&self->ring, &wait);
@@ -273,6 +284,9 @@ int mx_worker_turn(struct mx_worker *self) {
             self->sinks[i].class->turn(&self->sinks[i]);
     }
     flush_dirty(self);
+    err = shake_hands(self, count > 0);
+    if (err < 0)
+        return err;
     mx_swap_watch(self);
     if (self->shared.counters.messages != self->last_messages) {
         self->last_messages = self->shared.counters.messages;
@@ -374,6 +388,8 @@ int mx_worker_init(struct mx_worker *self, struct mx_fleet *fleet, uint32_t inde
     if (err == 0)
         err = init_slots(self);
     if (err == 0)
+        err = mx_conn_tls_pool_init(&self->tls, self->conn_capacity);
+    if (err == 0)
         err = mx_buf_init(&self->buf, &self->ring, RECV_GROUP, conf->recv_buffers,
                           conf->recv_buffer_octets);
     self->is_recv_single = conf->recv_buffer_octets > MX_RECV_BURST_BUFFER;
@@ -395,6 +411,7 @@ void mx_worker_begin(struct mx_worker *self) {
 }
 
 void mx_worker_deinit(struct mx_worker *self) {
+    mx_conn_tls_pool_deinit(&self->tls);
     mx_buf_deinit(&self->buf);
     mx_buddy_deinit(&self->buddy);
     mx_log_deinit(&self->log);

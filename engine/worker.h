@@ -8,6 +8,7 @@
 #include "engine/buddy.h"
 #include "engine/buf.h"
 #include "engine/conn.h"
+#include "engine/conn_tls.h"
 #include "engine/helper.h"
 #include "engine/log.h"
 #include "engine/metrics.h"
@@ -73,6 +74,7 @@ struct mx_worker {
     struct mx_buf buf;
     struct mx_buddy buddy;
     struct mx_timer_wheel wheel;
+    struct mx_conn_tls_pool tls;
     struct mx_session_shared shared;
     struct mx_engine_counters counters;
     struct mx_log log;

@@ -32,6 +32,7 @@
     X(eightbit_data, "messages",                                                                   \
       "messages with octets above 0x7f, sent by DATA (chunks are not looked at)")                  \
     X(bdat_chunks, "chunks", "BDAT chunks received in full")                                       \
+    X(tls_injections, "sessions", "sessions ended for octets behind STARTTLS")                     \
     X(proxy_headers, "headers", "PROXY headers read")                                              \
     X(proxy_headers_bad, "connections", "closed for a PROXY header that is bad or names nobody")
 

@@ -166,7 +166,8 @@ enum fact {
     HAS_RCPT = 4,
     IS_CHUNKED = 8,
     IS_BINARY = 16,
-    IS_AUTHENTICATED = 32
+    IS_AUTHENTICATED = 32,
+    IS_TLS = 64
 };
 
 struct guard {
@@ -219,6 +220,9 @@ static const struct verb_row {
     [MX_VERB_AUTH] = {mx_session_auth, {0}, {
         WHEN(IS_AUTHENTICATED, "503 5.5.0 User has previously authenticated.  Further authentication is not required!"),
         WHEN(IS_CHUNKED, "503 5.5.0 BDAT has begun, AUTH is not allowed")}},
+    [MX_VERB_STARTTLS] = {mx_session_starttls, MX_SPAN("501 5.5.4 Syntax error (no parameters allowed) with STARTTLS command\r\n"), {
+        WHEN(IS_TLS, "500 5.5.1 TLS already active RFC2487 5.2"),
+        WHEN(IS_AUTHENTICATED, "501 5.5.4 Syntax error (invalid command in this state) Already authenticated...")}},
 };
 /* clang-format on */
 
@@ -228,7 +232,7 @@ static unsigned facts(const struct mx_session *self) {
     return (is_greeted ? HAS_HELO : 0u) | (self->envelope.has_sender ? HAS_SENDER : 0u) |
            (self->envelope.rcpt_count > 0 ? HAS_RCPT : 0u) | (self->is_chunked ? IS_CHUNKED : 0u) |
            (self->envelope.body_type == MX_BODY_BINARYMIME ? IS_BINARY : 0u) |
-           (self->is_authenticated ? IS_AUTHENTICATED : 0u);
+           (self->is_authenticated ? IS_AUTHENTICATED : 0u) | (self->is_tls ? IS_TLS : 0u);
 }
 
 static enum mx_action run_verb(struct mx_session *self, enum mx_verb verb, struct mx_span args,
@@ -260,6 +264,8 @@ static enum mx_verb known_verb(const struct mx_session *self, struct mx_span nam
     if (verb == MX_VERB_UNKNOWN || !(mx_verb_protocols(verb) & mine))
         return MX_VERB_UNKNOWN;
     if (verb == MX_VERB_BDAT && (self->conf->hidden_features & MX_FEATURE_CHUNKING))
+        return MX_VERB_UNKNOWN;
+    if (verb == MX_VERB_STARTTLS && !self->conf->has_starttls)
         return MX_VERB_UNKNOWN;
     if (verb == MX_VERB_AUTH && !self->conf->has_auth)
         return MX_VERB_UNKNOWN;
@@ -372,6 +378,7 @@ static enum mx_action step_command(struct mx_session *self, struct mx_span *in,
     } else if (bare_lf && self->conf->refuses_bare_lf_commands) {
         action = refuse_bare_lf(self, line, out);
     } else {
+        self->has_more = in->len > 0;
         action = run_line(self, line, out);
         if (runs_again(self, action)) {
             /* the same line runs again after resume */

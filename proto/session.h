@@ -37,6 +37,10 @@ enum mx_action {
                            * -ENOMEM). Taken back when mx_session_is_done_with_* say so */
     MX_ACTION_AUTH,  /* do what self->login->auth->ask says; it may take a while. resume(0, -EACCES:
                       * it is wrong, -EBUSY: ask again later, or another error) */
+    MX_ACTION_TLS,   /* STARTTLS may begin; resume(0 = a filter stands ready: what is written up
+                      * to and with this reply goes out as it is, what comes is TLS;
+                      * MX_ESYNTAX: the driver holds input behind the command; or another
+                      * error) */
     MX_ACTION_DELAY, /* wait self->delay_ms, resume(0) (faults, failed logins) */
     MX_ACTION_OPEN,  /* a message begins: may it be stored? resume(0, -ENOSPC or another error) */
     MX_ACTION_BODY,  /* store shared->slices[0..slice_count), borrowed; resume(0 or error) */
@@ -149,6 +153,7 @@ struct mx_session_conf {
     bool has_smtputf8;             /* SMTPUTF8 is announced and accepted */
     bool needs_proxy;        /* proxyRequired: a PROXY header comes before the first command */
     bool needs_trace;        /* the sink keeps content: put a Received line before it */
+    bool has_starttls;       /* STARTTLS is a command */
     bool has_auth;           /* AUTH is a command */
     bool needs_tls_for_auth; /* auth.requireSSL */
     uint8_t announce;        /* enum mx_session_announce */
@@ -191,6 +196,15 @@ struct mx_session_shared {
                             * step returns, and empties this */
 };
 
+/* What is known of the TLS session; the driver's, valid as long as the session. */
+struct mx_session_tls {
+    struct mx_span version;        /* "TLSv1.3" */
+    struct mx_span cipher;         /* the suite's name in the registry of RFC 8447 */
+    struct mx_span sni;            /* the name the client asked for; empty: none */
+    struct mx_span client_subject; /* of the client's certificate, verified; empty: none */
+    bool is_resumed;
+};
+
 /* Why the server ends a session on its own; the 421 lines of the contract. */
 enum mx_farewell {
     MX_FAREWELL_TIMEOUT,     /* 421 4.4.2 <helloName> Timeout */
@@ -226,35 +240,36 @@ struct mx_session {
     uint8_t resume_state;              /* state after the parked action */
     uint8_t hook;                      /* public at ACTION_HOOK: enum mx_hook_point */
     uint8_t helo_len;                  /* octets in helo_name */
-    uint8_t helo_verb; /* enum mx_verb of the last accepted HELO/EHLO/LHLO; 0: none */
-    bool has_quit;     /* public: QUIT was given; nothing more is expected from the client */
-    bool has_helo;     /* HELO, EHLO or LHLO succeeded */
-    bool is_open;      /* public: a message is open at the sink */
-    bool is_draining;  /* public, set by the driver: 421 instead of the next command
-                        * that is not of a transaction begun */
-    bool is_failed;    /* the message will be refused at its end; content is dropped */
-    bool is_chunked;   /* the transaction uses BDAT */
-    bool is_last_chunk;
-    bool is_fault_done;          /* the fault's delay of this command is over */
-    bool is_line_stuffed;        /* the current content line began with a dot of the stuffing */
-    bool is_line_cr;             /* the last octet of the current content line is a CR */
-    bool is_memory_refused;      /* GROW was refused: the command gets 452 */
-    bool is_trace_due;           /* the Received line has not been handed to the sink yet */
-    bool is_abort_due;           /* tell the sink to forget the open message */
-    uint8_t content_result;      /* enum mx_dot_result of the scan before a BODY action */
-    uint8_t chunk_refusal;       /* why the BDAT chunk is dropped: enum chunk_refusal */
-    uint8_t pending;             /* enum mx_action that the next step returns */
-    bool is_authorized : 1;      /* public, set with peer: it is in authorizedAddresses */
+    uint8_t helo_verb;      /* enum mx_verb of the last accepted HELO/EHLO/LHLO; 0: none */
+    bool has_quit;          /* public: QUIT was given; nothing more is expected from the client */
+    bool is_open;           /* public: a message is open at the sink */
+    bool is_failed;         /* the message will be refused at its end; content is dropped */
+    bool is_chunked;        /* the transaction uses BDAT */
+    bool is_line_stuffed;   /* the current content line began with a dot of the stuffing */
+    bool is_line_cr;        /* the last octet of the current content line is a CR */
+    uint8_t content_result; /* enum mx_dot_result of the scan before a BODY action */
+    uint8_t chunk_refusal;  /* why the BDAT chunk is dropped: enum chunk_refusal */
+    uint8_t pending;        /* enum mx_action that the next step returns */
+    bool is_authorized : 1; /* public, set with peer: it is in authorizedAddresses */
     bool is_authenticated : 1;   /* public: login says who it is */
     bool is_in_auth : 1;         /* an AUTH exchange is under way: login->auth is in use */
     bool is_hook_asked : 1;      /* the hook of the command that runs again has answered */
     bool is_hook_refused : 1;    /* ... with a refusal, which is written */
     bool ends_after_message : 1; /* what was refused so has the connection closed */
-    bool is_tls : 1;             /* public, set by the driver: the octets come encrypted */
+    bool is_tls : 1;             /* public, set by the driver too: the octets come encrypted */
+    bool has_more : 1;           /* octets stand behind the command that runs */
     bool wants_from : 1;         /* the header of the open message is being looked at */
-    uint16_t auth_failures;      /* public: failed logins */
-    uint16_t unknown_count;      /* public: unknown commands since the transaction was forgotten */
-    uint16_t refusal_len;        /* octets of the reply to MX_EREFUSED, in the envelope's scratch */
+    bool has_helo : 1;           /* HELO, EHLO or LHLO succeeded */
+    bool is_draining : 1;        /* public, set by the driver: 421 instead of the next command
+                                  * that is not of a transaction begun */
+    bool is_last_chunk : 1;
+    bool is_fault_done : 1;     /* the fault's delay of this command is over */
+    bool is_memory_refused : 1; /* GROW was refused: the command gets 452 */
+    bool is_trace_due : 1;      /* the Received line has not been handed to the sink yet */
+    bool is_abort_due : 1;      /* tell the sink to forget the open message */
+    uint16_t auth_failures;     /* public: failed logins */
+    uint16_t unknown_count;     /* public: unknown commands since the transaction was forgotten */
+    uint16_t refusal_len;       /* octets of the reply to MX_EREFUSED, in the envelope's scratch */
     struct mx_line line;
     struct mx_dot dot;
     uint32_t id;          /* session id of the Received line and the log */
@@ -274,6 +289,7 @@ struct mx_session {
     uint64_t stored_octets;             /* public: content octets handed to the sink */
     uint64_t chunk_octets, chunk_left;  /* size of the BDAT chunk; how much is still to come */
     struct mx_login *login;             /* public: the driver's; NULL: nobody, and no exchange */
+    const struct mx_session_tls *tls;   /* public, set by the driver; good when is_tls */
     struct mx_envelope envelope;        /* public */
     struct mx_ip peer;                  /* public, set by the driver before the first step; changed
                                          * by a PROXY header */

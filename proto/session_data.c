@@ -88,10 +88,22 @@ static struct mx_span only_rcpt(const struct mx_session *self) {
     return (struct mx_span){0};
 }
 
+/* "TLSv1.3 with cipher X" */
+static void put_tls(const struct mx_session *self, struct mx_out *out) {
+    if (!self->is_tls || self->tls == NULL)
+        return;
+    mx_reply_echo(out, self->tls->version, 16, false);
+    mx_out_put(out, MX_SPAN(" with cipher "));
+    mx_reply_echo(out, self->tls->cipher, 64, false);
+}
+
 static struct mx_span put_trace(struct mx_session *self) {
     static const struct mx_span james[2] = {MX_SPAN("JAMES SMTP Server "),
                                             MX_SPAN("JAMES Protocols Server")};
     const struct mx_session_conf *conf = self->conf;
+    char room[16 + 13 + 64];
+    struct mx_out tls = {room, 0, sizeof room};
+    put_tls(self, &tls);
     bool is_greeted = self->helo_verb != 0 && self->helo_len > 0;
     struct mx_extras extras;
     mx_envelope_extras(&self->envelope, &extras);
@@ -101,6 +113,8 @@ static struct mx_span put_trace(struct mx_session *self) {
         .helo_name = { self->helo_name, self->helo_len},
         .peer = self->peer,
         .by = conf->hello_name,
+        .tls = { room,        tls.len},
+        .is_tls = self->is_tls,
         .software = conf->has_james_texts ? james[conf->proto] : MX_SPAN("mxring"),
         .rcpt = only_rcpt(self),
         .session_id = self->id,

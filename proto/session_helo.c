@@ -107,6 +107,13 @@ static bool put_size(const struct mx_session *self, struct mx_out *out) {
     return true;
 }
 
+static bool put_starttls(const struct mx_session *self, struct mx_out *out) {
+    if (!self->conf->has_starttls || self->is_tls)
+        return false;
+    mx_out_put(out, MX_SPAN("STARTTLS"));
+    return true;
+}
+
 static const struct {
     struct mx_span keyword; /* or */
     feature_fn *put;
@@ -123,6 +130,7 @@ static const struct {
     {MX_SPAN("BINARYMIME"),          NULL,         MX_FEATURE_BINARYMIME | MX_FEATURE_CHUNKING},
     {{0},                            put_limits,   MX_FEATURE_LIMITS                          },
     {{0},                            put_size,     0                                          },
+    {{0},                            put_starttls, 0                                          },
 };
 
 /* "250-TEXT"; where the last line begins, then. */

@@ -23,8 +23,8 @@ enum message_error {
 typedef enum mx_action mx_verb_fn(struct mx_session *self, struct mx_span args, struct mx_out *out);
 
 mx_verb_fn mx_session_helo, mx_session_ehlo, mx_session_mail, mx_session_rcpt, mx_session_data,
-    mx_session_bdat, mx_session_auth, mx_session_rset, mx_session_noop, mx_session_vrfy,
-    mx_session_expn, mx_session_help;
+    mx_session_bdat, mx_session_auth, mx_session_starttls, mx_session_rset, mx_session_noop,
+    mx_session_vrfy, mx_session_expn, mx_session_help;
 
 /* The only writer of self->state. */
 void mx_session_enter(struct mx_session *self, enum mx_session_state next);

@@ -2,8 +2,8 @@
 
 #include <assert.h>
 
-/* All names have four letters, so that a name is one 32-bit number with the letters' case bit
- * cleared. Clearing it turns nothing but the two cases of a letter into that letter. */
+/* All names but one have four letters, so that a name is one 32-bit number with the letters' case
+ * bit cleared. Clearing it turns nothing but the two cases of a letter into that letter. */
 enum { NAME_LEN = 4 };
 #define CASE_CLEARED 0xdfdfdfdfu
 
@@ -13,17 +13,21 @@ static inline uint32_t word_of(const char *name) {
     return word;
 }
 
-enum mx_verb mx_verb_find(struct mx_span name) {
-    if (name.len != NAME_LEN)
-        return MX_VERB_UNKNOWN;
-    uint32_t word = word_of(name.ptr) & CASE_CLEARED;
+static enum mx_verb find_short(uint32_t word) {
 #define MX_VERB_TRY(verb, protocols)                                                               \
     _Static_assert(sizeof #verb - 1 == NAME_LEN, "a verb of another length");                      \
     if (word == word_of(#verb))                                                                    \
         return MX_VERB_##verb;
-    MX_VERB_LIST(MX_VERB_TRY)
+    MX_VERB_SHORT_LIST(MX_VERB_TRY)
 #undef MX_VERB_TRY
     return MX_VERB_UNKNOWN;
+}
+
+enum mx_verb mx_verb_find(struct mx_span name) {
+    if (name.len == NAME_LEN)
+        return find_short(word_of(name.ptr) & CASE_CLEARED);
+    bool is_starttls = mx_span_equal_nocase(name, MX_SPAN("STARTTLS"));
+    return is_starttls ? MX_VERB_STARTTLS : MX_VERB_UNKNOWN;
 }
 
 const char *mx_verb_name(enum mx_verb verb) {

@@ -6,7 +6,7 @@
 #include "proto/span.h"
 
 /* In the order of frequency. name, and which protocols know it. */
-#define MX_VERB_LIST(X)                                                                            \
+#define MX_VERB_SHORT_LIST(X)                                                                      \
     X(MAIL, MX_IN_BOTH)                                                                            \
     X(RCPT, MX_IN_BOTH)                                                                            \
     X(DATA, MX_IN_BOTH)                                                                            \
@@ -21,6 +21,8 @@
     X(EXPN, MX_IN_BOTH)                                                                            \
     X(HELP, MX_IN_SMTP)                                                                            \
     X(AUTH, MX_IN_SMTP)
+
+#define MX_VERB_LIST(X) MX_VERB_SHORT_LIST(X) X(STARTTLS, MX_IN_BOTH)
 
 enum { MX_IN_SMTP = 1, MX_IN_LMTP = 2, MX_IN_BOTH = 3 };
 

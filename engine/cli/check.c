@@ -4,10 +4,14 @@
 #include "engine/cli/cli.h"
 #include "engine/policy/docs.h"
 #include "engine/readable.h"
+#include "engine/tls_slot.h"
+#include "tls/library.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { EXIT_VALID = 0, EXIT_INVALID = 1, EXIT_USAGE = 2 };
@@ -130,13 +134,41 @@ static void check_user(struct mx_conf *conf) {
                 err == -ENOENT ? "no such user here" : strerrordesc_np(-err));
 }
 
+static void tell(void *context, uint32_t line, uint32_t column, bool is_warning, const char *text) {
+    fprintf(stderr, "%s:%u:%u: %s%s\n", (const char *)context, line, column,
+            is_warning ? "warning: " : "", text);
+}
+
+/* Certificates, keys, authorities: files that only a server reads. */
+static int check_certificates(const struct options *options, const struct mx_conf *conf) {
+    int status = EXIT_VALID;
+    if (mx_tls_library_init() < 0)
+        return EXIT_INVALID;
+    for (uint32_t i = 0; i < conf->server_count; i++) {
+        const struct mx_conf_server *server = &conf->servers[i];
+        struct mx_tls_slot slot;
+        if (!server->enabled || !mx_conf_tls_is_on(&server->tls))
+            continue;
+        char path[PATH_MAX];
+        int len = snprintf(path, sizeof path, "%s", options->path);
+        if (len < 0 || mx_tls_slot_init(&slot, conf, server, NULL) < 0)
+            return EXIT_INVALID;
+        if (mx_tls_slot_load(&slot, time(NULL), tell, path) < 0)
+            status = EXIT_INVALID;
+        mx_tls_slot_deinit(&slot);
+    }
+    return status;
+}
+
 static int check_file(const struct options *options) {
     struct mx_conf *conf = load(options->path);
-    int status = conf ? EXIT_VALID : EXIT_INVALID;
+    int status = conf ? check_certificates(options, conf) : EXIT_INVALID;
     if (conf)
         check_user(conf);
-    if (conf && options->has_dump)
-        status = dump(conf, options->path);
+    if (conf && options->has_dump) {
+        int err = dump(conf, options->path);
+        status = err != EXIT_VALID ? err : status;
+    }
     mx_conf_free(conf);
     return status;
 }

@@ -24,6 +24,12 @@ static int usage(FILE *to) {
         "\n"
         "  --lmtp                 the addresses behind it speak LMTP (all, when none is behind "
         "it)\n"
+        "  --tls-cert FILE        certificate and its chain, PEM: STARTTLS; needs --tls-key\n"
+        "  --tls-key FILE         its private key, PEM\n"
+        "  --tls-client-ca FILE   clients must have a certificate of these authorities, PEM\n"
+        "  --tls                  the addresses behind it speak TLS from the first octet on (all, "
+        "when none is\n"
+        "                         behind it)\n"
         "  --workers N            threads, one ring each; default: the CPUs of the affinity mask\n"
         "  --hostname NAME        name in the replies; default: the name of the machine\n"
         "  --batch-wait W         off, auto or microseconds (default auto)\n"
@@ -48,9 +54,11 @@ struct options {
     bool has_faults;
     const char *hostname;
     uint32_t hidden_features;
+    const char *chain_path, *key_path, *trust_path; /* TLS; NULL: none */
+    bool is_implicit;                               /* --tls was seen */
     struct {
         const char *text;
-        bool is_lmtp;
+        bool is_lmtp, is_implicit;
         struct mx_conf_bind bind;
     } addresses[ADDRESSES_MAX];
     unsigned address_count;
@@ -80,6 +88,25 @@ static void lift_limits(struct mx_conf_server *server) {
     server->max_recipients = server->max_errors = 0;
 }
 
+static void set_tls(const struct options *self, struct mx_conf_tls *tls, bool is_implicit) {
+    tls->is_implicit = is_implicit;
+    tls->has_starttls = !is_implicit && self->chain_path != NULL;
+    tls->chain_path = self->chain_path;
+    tls->key_path = self->key_path;
+    tls->trust_path = self->trust_path;
+    if (self->trust_path != NULL)
+        tls->client_auth = MX_CLIENT_AUTH_REQUIRED;
+}
+
+static int check_tls(const struct options *self) {
+    if ((self->chain_path != NULL) != (self->key_path != NULL))
+        return refuse("--tls-cert and --tls-key go together");
+    if (self->chain_path == NULL && (self->is_implicit || self->trust_path != NULL))
+        return refuse("%s needs --tls-cert and --tls-key",
+                      self->is_implicit ? "--tls" : "--tls-client-ca");
+    return MX_EXIT_OK;
+}
+
 /* 0 or an exit status. */
 static int add_server(struct options *self, unsigned i, bool is_lmtp) {
     const char *text = self->addresses[i].text;
@@ -97,6 +124,7 @@ static int add_server(struct options *self, unsigned i, bool is_lmtp) {
     server->binds = bind; /* not of conf's memory, but it lives as long */
     server->bind_count = 1;
     server->hidden_features = self->hidden_features;
+    set_tls(self, &server->tls, self->addresses[i].is_implicit);
     lift_limits(server);
     return 0;
 }
@@ -105,18 +133,26 @@ static int add_address(struct options *self, const char *text) {
     if (self->address_count == ADDRESSES_MAX)
         return refuse("more than %d addresses", ADDRESSES_MAX);
     self->addresses[self->address_count].text = text;
+    self->addresses[self->address_count].is_implicit = self->is_implicit;
     self->addresses[self->address_count++].is_lmtp = self->is_lmtp;
     return GO_ON;
 }
 
 static int add_servers(struct options *self) {
-    bool is_any_lmtp = false;
-    if (self->address_count == 0)
-        self->addresses[self->address_count++].text = "127.0.0.1:2525";
-    for (unsigned i = 0; i < self->address_count; i++)
-        is_any_lmtp = is_any_lmtp || self->addresses[i].is_lmtp;
-    bool is_all_lmtp = self->is_lmtp && !is_any_lmtp;
+    bool is_any_lmtp = false, is_any_implicit = false;
+    if (self->address_count == 0 && add_address(self, "127.0.0.1:2525") != GO_ON)
+        return MX_EXIT_SYSTEM;
+    int tls_code = check_tls(self);
+    if (tls_code != MX_EXIT_OK)
+        return tls_code;
     for (unsigned i = 0; i < self->address_count; i++) {
+        is_any_lmtp = is_any_lmtp || self->addresses[i].is_lmtp;
+        is_any_implicit = is_any_implicit || self->addresses[i].is_implicit;
+    }
+    bool is_all_lmtp = self->is_lmtp && !is_any_lmtp;
+    bool is_all_implicit = self->is_implicit && !is_any_implicit;
+    for (unsigned i = 0; i < self->address_count; i++) {
+        self->addresses[i].is_implicit |= is_all_implicit;
         int code = add_server(self, i, is_all_lmtp || self->addresses[i].is_lmtp);
         if (code != MX_EXIT_OK)
             return code;
@@ -151,6 +187,14 @@ static int set_fault(struct options *self, int option, const char *list) {
     return mx_fault_options_add(self->faults, option, list) ? GO_ON : MX_EXIT_USAGE;
 }
 
+static int set_tls_file(struct options *self, int option, const char *path) {
+    const char **to = option == 'C'   ? &self->chain_path
+                      : option == 'K' ? &self->key_path
+                                      : &self->trust_path;
+    *to = path;
+    return GO_ON;
+}
+
 static const struct option long_options[] = {
     {"lmtp",            no_argument,       NULL, 'L'                       },
     {"workers",         required_argument, NULL, 'w'                       },
@@ -165,8 +209,10 @@ static const struct option long_options[] = {
     {"disconnect",      required_argument, NULL, MX_FAULT_OPTION_DISCONNECT},
     {"disconnect-421",  required_argument, NULL, MX_FAULT_OPTION_421       },
     {"delay",           required_argument, NULL, MX_FAULT_OPTION_DELAY     },
-    {"tls-cert",        required_argument, NULL, 'T'                       },
-    {"tls-key",         required_argument, NULL, 'T'                       },
+    {"tls",             no_argument,       NULL, 'I'                       },
+    {"tls-cert",        required_argument, NULL, 'C'                       },
+    {"tls-key",         required_argument, NULL, 'K'                       },
+    {"tls-client-ca",   required_argument, NULL, 'A'                       },
     {"help",            no_argument,       NULL, 'h'                       },
     {NULL,              0,                 NULL, 0                         },
 };
@@ -198,9 +244,13 @@ static int take_option(struct options *self, int option) {
     case 'v':
         conf->log.level = MX_LOG_DEBUG;
         return GO_ON;
-    case 'T':
-        fputs("mxring sink: TLS is not available in this version\n", stderr);
-        return MX_EXIT_UNAVAILABLE;
+    case 'I':
+        self->is_implicit = true;
+        return GO_ON;
+    case 'C':
+    case 'K':
+    case 'A':
+        return set_tls_file(self, option, optarg);
     case 'h':
         return usage(stdout);
     case MX_FAULT_OPTION_HARD:

@@ -271,8 +271,9 @@ def _client_auth(scope, out, node):
     if "truststore" in inner:
         _truststore(scope, out, inner)
     else:
-        scope.warn(node, "without a truststore James asks Java's own; name a PEM file with the "
-                         "authorities in truststore", "tls")
+        out["truststore"] = "truststore.pem"
+        scope.warn(node, "without a truststore James asks Java's own; expected for mxring: "
+                         "'truststore.pem', a PEM file with the authorities", "tls")
         for name in ("truststoreSecret",):
             if name in inner:
                 scope.ignore(inner[name][0], "there is no truststore; ignored")
@@ -305,8 +306,8 @@ def _rest(scope, out, parts):
     if "enableOCSPCRLChecks" in parts:
         node = parts["enableOCSPCRLChecks"][0]
         if scope.parse(node, values.boolean, "tls"):
-            scope.warn(node, "mxring does not ask whether certificates of clients are revoked; "
-                             "left out", "tls")
+            scope.warn(node, "mxring does not ask whether certificates of clients are revoked, "
+                             "but reads lists (revocationLists); left out", "tls")
         else:
             scope.note(node, "off, as in mxring", "tls")
     for name, why in NO_USE.items():

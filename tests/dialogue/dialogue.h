@@ -30,6 +30,7 @@ enum mx_step_kind {
     MX_STEP_CLOSED,  /* E: */
     MX_STEP_WAIT,    /* W: */
     MX_STEP_CONNECT, /* N: */
+    MX_STEP_TLS,     /* T: */
     MX_STEP_STORED,  /* M: */
 };
 
@@ -94,6 +95,8 @@ struct mx_driver {
     void (*disconnect)(struct mx_driver *self, unsigned link, bool is_half);
     bool (*send)(struct mx_driver *self, unsigned link, struct mx_span octets,
                  struct mx_failure *failure);
+    /* The client's side of the handshake; what is sent and read from here on is inside. */
+    bool (*start_tls)(struct mx_driver *self, unsigned link, struct mx_failure *failure);
     enum mx_read (*read)(struct mx_driver *self, unsigned link, struct mx_text *to,
                          uint32_t timeout_ms);
     void (*wait)(struct mx_driver *self, uint32_t ms);

@@ -220,6 +220,10 @@ static int ask_hook(struct inprocess *self, struct link *link) {
     }
     return mx_lone_host_ask(&self->policy, &site);
 }
+static const struct mx_session_tls tls = {
+    .version = {"TLSv1.3",                7 },
+    .cipher = {"TLS_AES_128_GCM_SHA256", 22},
+};
 
 /* True: go on stepping. */
 static bool act(struct inprocess *self, struct link *link, enum mx_action action) {
@@ -255,6 +259,10 @@ static bool act(struct inprocess *self, struct link *link, enum mx_action action
         break;
     case MX_ACTION_ABORT:
         result = abort_message(link);
+        break;
+    case MX_ACTION_TLS:
+        assert(link->in.len == 0 || !link->session.is_tls);
+        link->session.tls = &tls;
         break;
     case MX_ACTION_AUTH_BEGIN:
         release_auth(link, false); /* of an exchange before, in the same input */
@@ -335,6 +343,10 @@ static bool connect_link(struct mx_driver *driver, unsigned index, const char *f
                     ++self->session_count);
     link->session.peer = peer;
     mx_service_know_client(&self->service, &link->session);
+    if (self->service.server->tls.is_implicit) {
+        link->session.is_tls = true;
+        link->session.tls = &tls;
+    }
     enum mx_action action = mx_session_greet(&link->session, &link->out);
     if (action == MX_ACTION_HOOK) {
         mx_session_resume(&link->session, ask_hook(self, link), &link->out);
@@ -400,6 +412,12 @@ static bool send_octets(struct mx_driver *driver, unsigned index, struct mx_span
     return true;
 }
 
+/* The filter is the engine's: here the octets inside are those outside. */
+static bool start_tls(struct mx_driver *driver, unsigned index, struct mx_failure *failure) {
+    struct link *link = &self_of(driver)->links[index];
+    return link->session.is_tls || mx_fail(failure, 0, "the server is not ready for TLS");
+}
+
 static enum mx_read read_octets(struct mx_driver *driver, unsigned index, struct mx_text *to,
                                 uint32_t timeout_ms) {
     (void)timeout_ms;
@@ -449,6 +467,7 @@ struct mx_driver *mx_inprocess_new(void) {
         .connect = connect_link,
         .disconnect = disconnect,
         .send = send_octets,
+        .start_tls = start_tls,
         .read = read_octets,
         .wait = wait_ms,
         .stored = stored,

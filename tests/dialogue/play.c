@@ -267,6 +267,16 @@ static bool play_connect(struct player *self, const struct mx_step *step) {
     return connect_new(self, step->line, step->text.len > 0 ? step->text.ptr : NULL);
 }
 
+/* Nothing in clear may be left: it would be taken for the answer to what is said inside. */
+static bool play_tls(struct player *self, const struct mx_step *step) {
+    struct link *link = &self->links[self->current];
+    if (link->is_greeted && nothing_left(self, step->line, 0) != TAKEN_NOTHING)
+        return mx_fail(self->failure, step->line, "something is left in clear before T:");
+    link->has_sent = true;
+    return self->driver->start_tls(self->driver, self->current, self->failure) ||
+           mx_fail(self->failure, step->line, "no handshake");
+}
+
 static bool play_step(struct player *self, const struct mx_step *step) {
     switch (step->kind) {
     case MX_STEP_SEND:
@@ -280,6 +290,8 @@ static bool play_step(struct player *self, const struct mx_step *step) {
         return true;
     case MX_STEP_CONNECT:
         return play_connect(self, step);
+    case MX_STEP_TLS:
+        return play_tls(self, step);
     case MX_STEP_STORED:
         return play_stored(self, step);
     }

@@ -1,5 +1,6 @@
 /* socket.c - the driver that starts the real server and speaks to it over loopback. */
 #include "tests/dialogue/dialogue.h"
+#include "tests/dialogue/tls_end.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -27,6 +28,7 @@ struct socket_driver {
     int log_fd;             /* what it writes to stderr; -1 when none runs */
     uint16_t port;
     int fds[MX_LINKS_MAX];
+    struct mx_tls_end *ends[MX_LINKS_MAX]; /* NULL: in clear */
 };
 
 static struct socket_driver *self_of(struct mx_driver *driver) {
@@ -226,13 +228,24 @@ static void disconnect(struct mx_driver *driver, unsigned link, bool is_half) {
         shutdown(*fd, SHUT_WR);
         return;
     }
+    mx_tls_end_free(self_of(driver)->ends[link]);
+    self_of(driver)->ends[link] = NULL;
     close(*fd);
     *fd = -1;
+}
+
+static bool start_tls(struct mx_driver *driver, unsigned link, struct mx_failure *failure) {
+    struct socket_driver *self = self_of(driver);
+    self->ends[link] = mx_tls_end_new(self->fds[link]);
+    return self->ends[link] != NULL || mx_fail(failure, 0, "the client's handshake fails");
 }
 
 static bool send_octets(struct mx_driver *driver, unsigned link, struct mx_span octets,
                         struct mx_failure *failure) {
     int fd = self_of(driver)->fds[link];
+    struct mx_tls_end *end = self_of(driver)->ends[link];
+    if (end != NULL)
+        return mx_tls_end_send(end, octets) || mx_fail(failure, 0, "send inside TLS");
     while (octets.len > 0) {
         ssize_t len = send(fd, octets.ptr, octets.len, MSG_NOSIGNAL);
         /* the server may close before all is written: what it said decides */
@@ -248,6 +261,9 @@ static bool send_octets(struct mx_driver *driver, unsigned link, struct mx_span 
 static enum mx_read read_octets(struct mx_driver *driver, unsigned link, struct mx_text *to,
                                 uint32_t timeout_ms) {
     struct pollfd poll_fd = {.fd = self_of(driver)->fds[link], .events = POLLIN};
+    struct mx_tls_end *end = self_of(driver)->ends[link];
+    if (end != NULL)
+        return mx_tls_end_read(end, to, timeout_ms);
     if (poll(&poll_fd, 1, (int)timeout_ms) <= 0)
         return MX_READ_NOTHING;
     char part[4096];
@@ -277,6 +293,7 @@ struct mx_driver *mx_socket_new(const char *program) {
         .connect = connect_link,
         .disconnect = disconnect,
         .send = send_octets,
+        .start_tls = start_tls,
         .read = read_octets,
         .wait = wait_ms,
         .stored = stored,

@@ -11,8 +11,10 @@ WRONG = [
     (["127.0.0.1:65536"], 2, "'127.0.0.1:65536': not an address"),
     (TOO_MANY, 2, "more than 64 addresses"),
     (["--", *TOO_MANY], 2, "more than 64 addresses"),
-    (["--tls-cert", "x.pem"], 69, "TLS is not available in this version"),
-    (["--tls-key", "x.pem"], 69, "TLS is not available in this version"),
+    (["--tls-cert", "x.pem"], 2, "--tls-cert and --tls-key go together"),
+    (["--tls-key", "x.pem"], 2, "--tls-cert and --tls-key go together"),
+    (["--tls"], 2, "--tls needs --tls-cert and --tls-key"),
+    (["--tls-client-ca", "x.pem"], 2, "--tls-client-ca needs --tls-cert and --tls-key"),
     (["--hostname", ""], 2, "'': not a host name"),
     (["--hostname", "a b"], 2, "'a b': not a host name"),
     (["--hostname", "a_b"], 2, "'a_b': not a host name"),
@@ -32,6 +34,13 @@ WRONG = [
     (["--foo"], 2, "unrecognized option '--foo'"),
     (["--workers"], 2, "option '--workers' requires an argument"),
 ]
+
+
+def test_certificates_that_are_not_there():
+    result = mxring("sink", "--tls-cert", "/nonexistent/c", "--tls-key", "/nonexistent/k", "127.0.0.1:0")
+    equal(result.returncode, 78)
+    for text in ("certificates: '/nonexistent/c'", "privateKey: '/nonexistent/k'"):
+        assert text in result.stderr, result.stderr
 
 
 def test_help():

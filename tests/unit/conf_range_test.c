@@ -24,6 +24,8 @@ struct range_case {
 #define S "smtpservers:\n- handlerchain: []\n  "
 #define A "smtpservers:\n- handlerchain: []\n  auth:\n    "
 
+#define T "smtpservers:\n- handlerchain: []\n  tls:\n    "
+
 #define MOST "0 and 2147483647"
 
 static const struct range_case cases[] = {
@@ -39,6 +41,7 @@ static const struct range_case cases[] = {
     {"drainTimeout",         E,  "0",     "1h",         "-1",      "3601",                 "0 and 3600s"               },
     {"helperThreads",        E,  "1",     "64",         "0",       "65",                   "1 and 64, or auto"         },
     {"helperQueue",          E,  "1",     "65536",      "0",       "65537",                "1 and 65536"               },
+    {"tlsMemory",            E,  "4M",    "64G",        "4194303", "65G",                  "4M and 64G"                },
     {"queue",                G,  "4K",    "64M",        "2K",      "128M",                 "4K and 64M"                },
     {"segmentSize",          P,  "4M",    "1G",         "2M",      "2G",                   "4M and 1G"                 },
     {"reserve",              P,  "0",     "1024G",      "-1",      "1025G",                "0 and 1024G"               },
@@ -68,6 +71,8 @@ static const struct range_case cases[] = {
     {"maxTransactions",      S,  "0",     "2147483647", "-1",      "2147483648",           MOST                        },
     {"maxAuthFailures",      S,  "0",     "65534",      "-1",      "65535",                "0 and 65534"               },
     {"failureDelay",         A,  "0",     "60",         "-1",      "61s",                  "0 and 60s"                 },
+    {"sessionTimeout",       T,  "60",    "7d",         "59",      "604801",               "60s and 604800s, or 0"     },
+    {"handshakeTimeout",     T,  "1",     "10m",        "999ms",   "601",                  "1s and 600s"               },
 };
 
 static int parse_value(const struct range_case *row, const char *value) {
@@ -113,14 +118,17 @@ Test(conf_range, table_has_every_row_with_a_range) {
 }
 
 Test(conf_range, zero_below_the_range_is_no_limit) {
-    static const char text[] = S "maxLineLength: 0\n";
+    static const char text[] = S "maxLineLength: 0\n  tls: {sessionTimeout: 0}\n";
     struct mx_conf *conf = NULL;
     cr_expect_eq(mx_conf_parse(text, strlen(text), false, &conf, &report), 0);
     cr_assert_not_null(conf);
     cr_expect_eq(conf->servers[0].max_line_octets, 0U);
+    cr_expect_eq(conf->servers[0].tls.session_timeout_ms, 0U); /* no session is resumed */
     mx_conf_free(conf);
     for (size_t i = 0; i < mx_schema_count; i++)
-        cr_expect(!(mx_schema[i].flags & MX_ROW_ZERO) || !strcmp(mx_schema[i].key, "maxLineLength"),
+        cr_expect(!(mx_schema[i].flags & MX_ROW_ZERO) ||
+                      !strcmp(mx_schema[i].key, "maxLineLength") ||
+                      !strcmp(mx_schema[i].key, "sessionTimeout"),
                   "%s: say here what 0 means", mx_schema[i].key);
     mx_conf_report_free(&report);
 }

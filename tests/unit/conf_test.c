@@ -311,7 +311,7 @@ Test(conf, disabled_server_only_warns) {
                                  "     handlerchain: [Foo], bind: [],\n"
                                  "     authorizedAddresses: '*', name: '${env:MX_TEST_UNSET}'}\n");
     cr_expect_eq(report.error_count, 0U);
-    cr_expect_eq(report.count, 6U);
+    cr_expect_eq(report.count, 5U);
     for (uint32_t i = 0; i < report.count; i++)
         cr_expect(report.rows[i].is_warning, "%s", report.rows[i].text);
     cr_expect_eq(conf->servers[0].max_errors, 100U);

@@ -389,6 +389,9 @@ static inline bool recorder_serve(struct recorder *self, enum mx_action action,
         release_auth(self, false); /* of an exchange before, in the same input */
         result = do_auth_begin(self);
         break;
+    case MX_ACTION_TLS:
+        assert(!self->session.is_tls);
+        break;
     case MX_ACTION_AUTH:
         result = do_auth(self);
         break;

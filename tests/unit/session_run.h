@@ -20,11 +20,11 @@
 
 /* What the driver answers. All zero: everything works. */
 struct plan {
-    int hook, open, body, commit; /* results */
-    unsigned grow_fails_from;     /* this GROW and later ones are refused; 0 = none */
-    unsigned body_fails_from;     /* this BODY and later ones get the result; 0 = all */
-    int rcpts[4];                 /* results of the recipients, set before COMMIT */
-    const char *refusal;          /* of the hook; NULL: it says nothing */
+    int hook, open, body, commit, tls; /* results */
+    unsigned grow_fails_from;          /* this GROW and later ones are refused; 0 = none */
+    unsigned body_fails_from;          /* this BODY and later ones get the result; 0 = all */
+    int rcpts[4];                      /* results of the recipients, set before COMMIT */
+    const char *refusal;               /* of the hook; NULL: it says nothing */
     bool hook_disconnects;
 };
 
@@ -134,6 +134,11 @@ static inline int do_client(struct run *run) {
     return 0;
 }
 
+static inline int do_tls(struct run *run) {
+    cr_assert_not(run->session.is_tls);
+    return run->plan.tls;
+}
+
 static inline int do_delay(struct run *run) {
     run->delay_ms += run->session.delay_ms;
     return 0;
@@ -150,8 +155,9 @@ static const struct {
     [MX_ACTION_COMMIT] = {"commit", do_commit},
       [MX_ACTION_ABORT] = {"abort",  do_abort },
     [MX_ACTION_CLIENT] = {"client", do_client},
-      [MX_ACTION_DELAY] = {"delay",  do_delay },
-    [MX_ACTION_CLOSE] = {"close",  NULL     },
+      [MX_ACTION_TLS] = {"tls",    do_tls   },
+    [MX_ACTION_DELAY] = {"delay",  do_delay },
+      [MX_ACTION_CLOSE] = {"close",  NULL     },
 };
 
 /* True: go on stepping. */
