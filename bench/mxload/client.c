@@ -52,7 +52,8 @@ static void finish(struct mx_load *load, struct mx_client *self, int code, struc
     } else {
         counts->unknown++;
     }
-    mx_ledger_put(&load->ledger, load->plan->run, self->id.seq, code, text);
+    uint64_t when_ns = load->plan->has_ledger_times ? load->clock_ns() : 0;
+    mx_ledger_put(&load->ledger, load->plan->run, self->id.seq, code, when_ns, text);
 }
 
 /* The message is over because of what was refused. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { LINES_OCTETS = 1 << 18, LINE_MAX_OCTETS = 512, TEXT_MAX = 256 };
+enum { LINES_OCTETS = 1 << 18, LINE_MAX_OCTETS = 512, TEXT_MAX = 256, TIME_MAX = 32 };
 
 int mx_ledger_new(struct mx_ledger *self, int fd) {
     *self = (struct mx_ledger){.fd = fd};
@@ -39,8 +39,13 @@ static size_t put_text(char *to, struct mx_span text) {
     return len;
 }
 
+static size_t put_time(char *to, uint64_t when_ns) {
+    int n = snprintf(to, TIME_MAX, "@%llu ", (unsigned long long)when_ns);
+    return n > 0 ? (size_t)n : 0;
+}
+
 void mx_ledger_put(struct mx_ledger *self, const char *run, uint64_t seq, int code,
-                   struct mx_span text) {
+                   uint64_t when_ns, struct mx_span text) {
     if (self->fd < 0)
         return;
     if (LINES_OCTETS - self->len < LINE_MAX_OCTETS && mx_ledger_flush(self) < 0)
@@ -53,6 +58,8 @@ void mx_ledger_put(struct mx_ledger *self, const char *run, uint64_t seq, int co
     if (n < 0)
         return;
     size_t len = (size_t)n;
+    if (when_ns > 0)
+        len += put_time(to + len, when_ns);
     len += put_text(to + len, text);
     to[len++] = '\n';
     self->len += len;

@@ -19,9 +19,10 @@ struct mx_ledger {
 MX_MUST_CHECK int mx_ledger_new(struct mx_ledger *self, int fd);
 void mx_ledger_free(struct mx_ledger *self);
 
-/* code 0: unknown. May write, and so block for a moment, once in many lines. */
+/* code 0: unknown. when_ns stands as @NS in front of the text; 0: nothing does. May write, and so
+ * block for a moment, once in many lines. */
 void mx_ledger_put(struct mx_ledger *self, const char *run, uint64_t seq, int code,
-                   struct mx_span text);
+                   uint64_t when_ns, struct mx_span text);
 
 /* Write what is left. 0, or the first error of any write (-errno). */
 MX_MUST_CHECK int mx_ledger_flush(struct mx_ledger *self);

@@ -57,6 +57,7 @@ static const struct row {
     {NULL, "sources",    COUNT,   AT(sources),             1, MX_PLAN_SOURCES_MAX},
     {NULL, "seed",       COUNT,   AT(seed),                0, UINT64_MAX},
     {NULL, "ledger",     TEXT,    AT(ledger_path),         1, 4096},
+    {NULL, "ledger-times", FLAG,  AT(has_ledger_times),    0, 0},
     {NULL, "eml",        TEXT,    AT(eml_path),            1, 4096},
     {NULL, "mbox",       TEXT,    AT(mbox_path),           1, 4096},
     {"h",  "help",       HELP,    0,                       0, 0},

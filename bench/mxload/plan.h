@@ -74,6 +74,7 @@ struct mx_plan {
     bool is_unverified;       /* --no-verify: no hash */
     bool is_spinning;         /* --spin: workers do not sleep */
     bool is_json;
+    bool has_ledger_times;
     bool is_verbose; /* -v: accepted, and without effect */
     bool is_ipv4_only, is_ipv6_only;
 };

@@ -39,6 +39,7 @@
     "  --zerocopy MODE     auto, on, off: bodies above 32 KB without a copy (default auto)\n"      \
     "  --no-verify         no hash in the messages\n"                                              \
     "  --ledger FILE       one line for each message: run, sequence, fate, reply\n"                \
+    "  --ledger-times      ... and when it was known (ns of CLOCK_MONOTONIC)\n"                    \
     "  --json              the result as one JSON object\n"                                        \
     "\n"                                                                                           \
     "Exit status: 0 every message was accepted, 1 some were not, 2 usage.\n"

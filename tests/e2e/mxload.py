@@ -39,6 +39,19 @@ def ledger(path):
     return found
 
 
+def test_ledger_times():
+    """When the fate of each was known: within the run, and in the order of the lines."""
+    begin = time.monotonic_ns()
+    with tempfile.NamedTemporaryFile() as file, sink("--workers", "1") as receiver:
+        mxload("-m", 200, "-s", 3, "--ledger", file.name, "--ledger-times", receiver.address)
+        receiver.stop()
+        times = [re.match(r"@(\d+) 250 ", text) for _, text in ledger(file.name).values()]
+    assert all(times) and len(times) == 200, times
+    times = [int(match[1]) for match in times]
+    equal(times, sorted(times), "in order")
+    assert begin < times[0] and times[-1] < time.monotonic_ns(), times
+
+
 def check(arguments, messages, recipients=None, server=()):
     """So many messages are counted by both sides, and each is in the ledger once."""
     with tempfile.NamedTemporaryFile() as file, sink("--workers", "1", *server) as receiver:
