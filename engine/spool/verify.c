@@ -200,11 +200,9 @@ void mx_spool_verify_segment(struct mx_spool_verify *self, struct mx_spool_segme
     if (segment->epoch == 0)
         return;
     struct mx_spool_segment extent = *segment;
-    struct mx_spool_scan scan = {.last_end = segment->end_offset};
+    struct mx_spool_scan scan = {.has_tail = false};
     if (segment->state != MX_SPOOL_SEGMENT_SEALED) {
         mx_spool_scan(&scan, &self->file, self->store->uuid, &extent);
-        bool is_all = !self->store->is_running && scan.last_end > extent.end_offset;
-        extent.end_offset = is_all ? scan.last_end : extent.end_offset;
         extent.cut_lsn = MX_SPOOL_NO_CUT;
     }
     check_records(self, &extent);
