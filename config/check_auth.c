@@ -58,7 +58,10 @@ static void check_mechanisms(struct mx_loader *self, const struct mx_conf_server
                           "saslMechanisms: SCRAM-SHA-256 is left out, since not every user has an "
                           "entry that can serve it");
     }
-    if (usable.has_plain && !auth->is_ssl_required)
+    if (auth->is_ssl_required && !mx_conf_tls_is_on(&server->tls))
+        mx_check_warn(self, mx_check_place(origin, MX_SECTION_AUTH, "requireSSL"),
+                      "requireSSL: nobody can log in without tls, which is off");
+    if (usable.has_plain && !auth->is_ssl_required && !server->tls.is_implicit)
         mx_check_warn(self, node,
                       "auth: passwords may be sent in clear; requireSSL: true asks for TLS first");
     if (auth->announce == MX_ANNOUNCE_NEVER)

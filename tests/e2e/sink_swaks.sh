@@ -16,6 +16,7 @@ trap cleanup EXIT
 
 # start ARGUMENT... - a sink on a port of the kernel's choice; sets server and address
 start() {
+    : >"$work/err" # before anybody can read what the last one said
     "$MXRING" sink --workers 1 "$@" 127.0.0.1:0 >"$work/out" 2>"$work/err" &
     server=$!
     address=

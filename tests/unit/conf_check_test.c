@@ -311,7 +311,8 @@ static void remove_users(void) {
     cr_expect_eq(remove(USERS_FILE), 0);
 }
 
-#define A "spool: {durability: none}\n" S
+#define A   "spool: {durability: none}\n" S
+#define TLS "tls: {privateKey: k, certificates: c, "
 
 Test(conf_check, logging_in, .init = write_users, .fini = remove_users) {
     static const char clear[] =
@@ -322,14 +323,20 @@ Test(conf_check, logging_in, .init = write_users, .fini = remove_users) {
     } rows[] = {
         {A "auth: {announce: always}\n",                                                            "f:4:11: warning: auth has no effect without users\n"     },
         {A "auth: {required: true}\n",                                                              "f:4:11: auth.required: nobody can log in without users\n"},
-        {"users: " USERS_FILE "\n" A "auth: {announce: always, requireSSL: true}\n",                ""                                                        },
+        {"users: " USERS_FILE "\n" A "auth: {announce: always, requireSSL: true}\n",
+         "f:5:42: warning: requireSSL: nobody can log in without tls, which is off\n"                                                                         },
+        {"users: " USERS_FILE "\n" A TLS
+         "startTLS: true}\n    auth: {announce: always, requireSSL: true}\n",              ""                                                        },
+        {"users: " USERS_FILE "\n" A TLS "socketTLS: true}\n    auth: {announce: always}\n",        ""                                                        },
         {"users: " USERS_FILE "\n" A "auth: {announce: always}\n",                                  clear                                                     },
         {"users: " USERS_FILE "\n" A "auth: {announce: always, saslMechanisms: [SCRAM-SHA-256]}\n",
          "f:5:11: warning: auth: no mechanism is left, nobody can log in\n"                                                                                   },
         {"users: " USERS_FILE "\n" A "auth: {requireSSL: yes, announce: always, saslMechanisms: "
          "[PLAIN, SCRAM-SHA-256, plain]}\n",                                               "f:5:63: warning: saslMechanisms: SCRAM-SHA-256 is left out, since not every user has an "
-         "entry that can serve it\n"                                                                     },
+         "entry that can serve it\n"
+         "f:5:24: warning: requireSSL: nobody can log in without tls, which is off\n"                    },
         {"users: " USERS_FILE "\n" A "auth: {requireSSL: true}\n",
+         "f:5:24: warning: requireSSL: nobody can log in without tls, which is off\n"
          "f:5:11: warning: auth: AUTH is not announced, and can be used all the same; "
          "coreHandlers: noAuth switches it off\n"                                                                                                             },
         {"users: " USERS_FILE "\n" A "coreHandlers: noAuth\n    auth: {announce: always}\n",
