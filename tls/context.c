@@ -172,6 +172,22 @@ static int set_certificate(WOLFSSL_CTX *ctx, const struct mx_tls_certificate *ce
     return 0;
 }
 
+static int rehearse(WOLFSSL_CTX *ctx, const struct mx_tls_params *params,
+                    struct mx_tls_problem *problem) {
+    int err = mx_tls_rehearse(ctx, params->has_tls12, params->has_tls13);
+    if (err == 0)
+        return 0;
+    /* the latter is what the library says for it when it plays OpenSSL */
+    if (err == MATCH_SUITE_ERROR || err == WOLFSSL_ERROR_SYSCALL)
+        return refuse(problem, MX_TLS_CULPRIT_CIPHERS,
+                      "no cipher suite fits the certificate and the protocols", NULL);
+    if (err == VERIFY_SIGN_ERROR || err == SIG_VERIFY_E)
+        return refuse(problem, MX_TLS_CULPRIT_KEY, "the key does not belong to the certificate",
+                      NULL);
+    return refuse(problem, MX_TLS_CULPRIT_CHAIN, "a handshake with this certificate fails",
+                  reason(err));
+}
+
 /* Every PEM block with that label, or the whole text as DER when there is none. */
 static int load_revocations(WOLFSSL_CTX *ctx, struct mx_span text) {
     struct mx_span rest = text, block;
@@ -263,6 +279,8 @@ static int new_identity(struct mx_tls_context *self, struct mx_tls_identity *ide
         err = set_certificate(identity->ctx, certificate, problem);
     if (err == 0)
         err = set_client_auth(identity->ctx, params, problem);
+    if (err == 0)
+        err = rehearse(identity->ctx, params, problem);
     if (err == 0)
         err = new_names(identity, certificate, problem);
     if (err < 0)

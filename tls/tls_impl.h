@@ -30,6 +30,10 @@ MX_MUST_CHECK int mx_tls_random(void *to, size_t octets);
  */
 MX_MUST_CHECK int mx_tls_seed_from_getrandom(struct WOLFSSL_CTX *ctx);
 
+/* Shake hands once with a client of our own that trusts everybody. 0, or an error of the library:
+ * what it says of a key is not to be relied on before 5.6 (rehearsal.c). */
+MX_MUST_CHECK int mx_tls_rehearse(struct WOLFSSL_CTX *ctx, bool has_tls12, bool has_tls13);
+
 /* The registry's name for the library's; old versions tell the latter (context.c). */
 const char *mx_tls_cipher_name(const char *name);
 

@@ -332,13 +332,13 @@ Test(conf_check, logging_in, .init = write_users, .fini = remove_users) {
         {"users: " USERS_FILE "\n" A "auth: {announce: always, saslMechanisms: [SCRAM-SHA-256]}\n",
          "f:5:11: warning: auth: no mechanism is left, nobody can log in\n"                                                                                   },
         {"users: " USERS_FILE "\n" A "auth: {requireSSL: yes, announce: always, saslMechanisms: "
-         "[PLAIN, SCRAM-SHA-256, plain]}\n",                                               "f:5:63: warning: saslMechanisms: SCRAM-SHA-256 is left out, since not every user has an "
-         "entry that can serve it\n"
-         "f:5:24: warning: requireSSL: nobody can log in without tls, which is off\n"                    },
+         "[PLAIN, SCRAM-SHA-256, plain]}\n",                                               "f:5:24: warning: requireSSL: nobody can log in without tls, which is off\n"
+         "f:5:63: warning: saslMechanisms: SCRAM-SHA-256 is left out, since not every user has an "
+         "entry that can serve it\n"                                                                     },
         {"users: " USERS_FILE "\n" A "auth: {requireSSL: true}\n",
-         "f:5:24: warning: requireSSL: nobody can log in without tls, which is off\n"
          "f:5:11: warning: auth: AUTH is not announced, and can be used all the same; "
-         "coreHandlers: noAuth switches it off\n"                                                                                                             },
+         "coreHandlers: noAuth switches it off\n"
+         "f:5:24: warning: requireSSL: nobody can log in without tls, which is off\n"                                                                         },
         {"users: " USERS_FILE "\n" A "coreHandlers: noAuth\n    auth: {announce: always}\n",
          "f:6:11: warning: auth has no effect with coreHandlers: noAuth\n"                                                                                    },
         {"users: " USERS_FILE "\n" A "coreHandlers: noAuth\n",                                      ""                                                        },

@@ -45,6 +45,15 @@ Test(tls_context, problems_have_a_place) {
     setting.params.cipher_count = 1;
     expect_problem("odd cipher", MX_TLS_CULPRIT_CIPHERS, 0,
                    "a cipher suite that is not offered (TLS_RSA_WITH_AES_128_CBC_SHA)");
+    static const char *const ecdsa[] = {"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"};
+    setting.params.ciphers = ecdsa;
+    setting.params.cipher_count = 1;
+    setting.params.has_tls13 = false;
+    expect_problem("not of RSA", MX_TLS_CULPRIT_CIPHERS, 1, "no cipher suite fits");
+    /* the first of another chain, with a key of the same kind */
+    struct file chain;
+    setting.certificates[0].chain = read_file("wrong-order.pem", &chain);
+    expect_problem("wrong order", MX_TLS_CULPRIT_KEY, 0, "does not belong");
     setting.params.client_auth = MX_TLS_CLIENT_REQUIRED;
     setting.params.trust = MX_SPAN("x");
     expect_problem("no trust", MX_TLS_CULPRIT_TRUST, 0, "no certificates");
