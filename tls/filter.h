@@ -17,8 +17,9 @@ enum {
     MX_TLS_OUT_FIRST = 4096,
     /* most plain text of one record, RFC 8446 5.1 */
     MX_TLS_RECORD_MAX = 16384,
-    /* octets a record may have beyond its plain text: header, IV, tag, type */
-    MX_TLS_RECORD_EXTRA = 64,
+    /* octets a record may have beyond its plain text: header, IV, tag, type; with CBC and SHA-384
+     * header, IV, MAC, padding: 5 + 16 + 48 + 16 */
+    MX_TLS_RECORD_EXTRA = 96,
     /* octets of records without content that a client may send in a row behind the handshake: each
      * may cost a derivation of keys */
     MX_TLS_EMPTY_MAX = 4096,

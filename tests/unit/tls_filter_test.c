@@ -118,19 +118,63 @@ static int hear_error(void) {
     return wolfSSL_get_error(client.ssl, result);
 }
 
-static void connect_pair(struct mx_tls_context *context, int version) {
-    client_new(&client, version, NULL);
+static void connect_pair(struct mx_tls_context *context, int version, const char *suite) {
+    client_new(&client, version, suite);
     client_connect(&client, "mx.test", NULL);
     memset(&server, 0, sizeof server);
     cr_assert_eq(mx_tls_init(&server.tls, context), 0);
     cr_assert(shake_hands(&client, &server));
 }
 
+/* Suites as we name them, and as the client's library does. */
+static const struct {
+    const char *name, *library;
+    int version;
+} suites[] = {
+    {"TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384", "ECDHE-ECDSA-AES256-SHA384",     12},
+    {"TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256", "ECDHE-ECDSA-AES128-SHA256",     12},
+    {"TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",    "ECDHE-ECDSA-AES128-SHA",        12},
+    {"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256", 12},
+    {"TLS_AES_128_GCM_SHA256",                  "TLS13-AES128-GCM-SHA256",       13},
+};
+
+enum { SUITES = sizeof suites / sizeof *suites };
+
+/* The room that is asked for is enough, whatever the suite, also for the last word behind it. */
+Test(tls_filter, what_is_sealed_has_room) {
+    static char text[3 * MX_TLS_RECORD_MAX];
+    const char *chosen[SUITES];
+    for (size_t i = 0; i < SUITES; i++)
+        chosen[i] = suites[i].name;
+    setting.params.ciphers = chosen;
+    setting.params.cipher_count = SUITES;
+    struct mx_tls_context *context = make_context(&setting);
+    for (size_t i = 0; i < SUITES; i++) {
+        for (uint32_t len = 1; len <= sizeof text; len += len < 40 ? 1 : 8183) {
+            struct mx_tls_facts facts;
+            connect_pair(context, suites[i].version, suites[i].library);
+            mx_tls_facts(&server.tls, &facts);
+            cr_assert_str_eq(facts.cipher, suites[i].name);
+            uint32_t room = mx_tls_sealed_max(&server.tls, len);
+            struct mx_out out = {server.out, 0, room + MX_TLS_RECORD_EXTRA};
+            cr_assert_eq(mx_tls_seal(&server.tls, (struct mx_span){text, len}, &out), 0);
+            cr_expect_leq(out.len, room, "%s: %u octets", suites[i].name, len);
+            uint32_t sealed = out.len;
+            mx_tls_end(&server.tls, &out);
+            cr_expect_leq(out.len - sealed, MX_TLS_RECORD_EXTRA, "%s", suites[i].name);
+            cr_expect_eq(server.tls.spill_len, 0, "%s: %u octets", suites[i].name, len);
+            mx_tls_deinit(&server.tls);
+            client_free(&client);
+        }
+    }
+    mx_tls_context_free(context);
+}
+
 Test(tls_filter, both_sides_can_end) {
     struct mx_tls_context *context = make_context(&setting);
     char plain[64];
     for (int version = 12; version <= 13; version++) {
-        connect_pair(context, version); /* the client ends */
+        connect_pair(context, version, NULL); /* the client ends */
         client_say(&client, "QUIT\r\n", 6);
         wolfSSL_shutdown(client.ssl);
         cr_expect_eq(serve(&server, &client, plain, sizeof plain), 6);
@@ -142,7 +186,7 @@ Test(tls_filter, both_sides_can_end) {
         mx_tls_deinit(&server.tls);
         client_free(&client);
 
-        connect_pair(context, version); /* we end: it is said once, and then nothing */
+        connect_pair(context, version, NULL); /* we end: it is said once, and then nothing */
         out = (struct mx_out){server.out, 0, sizeof server.out};
         mx_tls_end(&server.tls, &out);
         uint32_t len = out.len;
@@ -177,7 +221,7 @@ Test(tls_filter, what_is_no_tls_fails_with_an_alert) {
             cr_expect_eq(out.ptr[o], 21, "only alerts");
         mx_tls_deinit(&server.tls);
     }
-    connect_pair(context, 13);
+    connect_pair(context, 13, NULL);
     client_say(&client, "NOOP\r\n", 6);
     client.to_server.octets[client.to_server.end - 1] ^= 1;
     char plain[64];
@@ -214,7 +258,7 @@ Test(tls_filter, floods_end) {
 Test(tls_filter, key_updates_are_bounded) {
     struct mx_tls_context *context = make_context(&setting);
     char plain[64];
-    connect_pair(context, 13);
+    connect_pair(context, 13, NULL);
     for (int i = 0; i < 20; i++) {
         cr_assert_eq(wolfSSL_update_keys(client.ssl), WOLFSSL_SUCCESS);
         client_say(&client, "x", 1);
@@ -258,7 +302,7 @@ Test(tls_filter, memory_is_bounded) {
 /* Sessions go on with what they began with; the last one frees it. */
 Test(tls_filter, a_context_outlives_its_exchange) {
     struct mx_tls_context *context = make_context(&setting);
-    connect_pair(context, 13);
+    connect_pair(context, 13, NULL);
     mx_tls_context_free(context);
     talk("old context");
     mx_tls_deinit(&server.tls);
