@@ -1,6 +1,7 @@
 #include "tls/context.h"
 
 #include "tls/inspect.h"
+#include "tls/library.h"
 #include "tls/tls_impl.h"
 
 #include <errno.h>
@@ -300,7 +301,7 @@ static int new_identity(struct mx_tls_context *self, struct mx_tls_identity *ide
 
 /* ---- the context ---- */
 
-struct mx_tls_context *mx_tls_context_new(const struct mx_tls_params *params,
+static struct mx_tls_context *new_context(const struct mx_tls_params *params,
                                           struct mx_tls_problem *problem) {
     assert(params->certificate_count > 0 && (params->has_tls12 || params->has_tls13));
     struct mx_tls_context *self = calloc(1, sizeof *self);
@@ -330,6 +331,14 @@ struct mx_tls_context *mx_tls_context_new(const struct mx_tls_params *params,
     return self;
 }
 
+struct mx_tls_context *mx_tls_context_new(const struct mx_tls_params *params,
+                                          struct mx_tls_problem *problem) {
+    int64_t used = mx_tls_memory_used();
+    struct mx_tls_context *self = new_context(params, problem);
+    mx_tls_memory_forget(used);
+    return self;
+}
+
 struct mx_tls_context *mx_tls_context_hold(struct mx_tls_context *self) {
     atomic_fetch_add_explicit(&self->refs, 1, memory_order_relaxed);
     return self;
@@ -338,6 +347,7 @@ struct mx_tls_context *mx_tls_context_hold(struct mx_tls_context *self) {
 void mx_tls_context_free(struct mx_tls_context *self) {
     if (self == NULL || atomic_fetch_sub_explicit(&self->refs, 1, memory_order_acq_rel) > 1)
         return;
+    int64_t used = mx_tls_memory_used();
     for (uint32_t i = 0; i < self->identity_count; i++) {
         struct mx_tls_identity *identity = &self->identities[i];
         wolfSSL_CTX_free(identity->ctx);
@@ -345,6 +355,7 @@ void mx_tls_context_free(struct mx_tls_context *self) {
             free(identity->names[n]);
         free(identity->names);
     }
+    mx_tls_memory_forget(used);
     free(self->identities);
     free(self);
 }

@@ -23,8 +23,8 @@ MX_MUST_CHECK int mx_tls_library_init(void);
  * Beyond it the library gets no memory, and the one session that asked for it fails. */
 void mx_tls_memory_bound(uint64_t octets);
 
-/* What the calling thread has allocated and not freed, octets. Less than 0 when it frees what
- * others allocated. */
+/* What the calling thread has allocated for sessions and not freed, octets. Contexts do not count:
+ * one thread makes them, and any may be the last to hold them. */
 int64_t mx_tls_memory_used(void);
 
 /* A thread that used the library ends. */

@@ -23,6 +23,10 @@ struct mx_tls_context {
     uint8_t realm[8];                   /* of its tickets: others' are refused */
 };
 
+/* What the calling thread has allocated or freed since mx_tls_memory_used() was `since` does not
+ * count (library.c). */
+void mx_tls_memory_forget(int64_t since);
+
 /* Fill with random octets of the system. 0 or -errno. */
 MX_MUST_CHECK int mx_tls_random(void *to, size_t octets);
 

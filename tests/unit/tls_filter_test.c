@@ -2,6 +2,8 @@
  * output; what comes before, within and behind a handshake that should not. */
 #include "tests/unit/tls_client.h"
 
+#include <pthread.h>
+
 static struct client client;
 static struct server server;
 static struct setting setting;
@@ -297,6 +299,27 @@ Test(tls_filter, memory_is_bounded) {
     cr_expect_eq(mx_tls_memory_used(), before);
     mx_tls_memory_bound(0);
     mx_tls_context_free(context);
+}
+
+static void *end_session(void *used) {
+    mx_tls_deinit(&server.tls);
+    *(int64_t *)used = mx_tls_memory_used();
+    return NULL;
+}
+
+/* A worker may be the last to hold what the main thread has made; it has no more room for sessions
+ * afterwards than before. */
+Test(tls_filter, memory_of_contexts_does_not_count) {
+    struct mx_tls_context *context = make_context(&setting);
+    int64_t used = -1, before = mx_tls_memory_used();
+    pthread_t worker;
+    cr_assert_eq(mx_tls_init(&server.tls, context), 0);
+    int64_t session = mx_tls_memory_used() - before;
+    cr_expect_gt(session, 0);
+    mx_tls_context_free(context);
+    cr_assert_eq(pthread_create(&worker, NULL, end_session, &used), 0);
+    cr_assert_eq(pthread_join(worker, NULL), 0);
+    cr_expect_eq(used, -session, "%lld", (long long)used);
 }
 
 /* Sessions go on with what they began with; the last one frees it. */
