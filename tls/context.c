@@ -167,9 +167,15 @@ static int set_certificate(WOLFSSL_CTX *ctx, const struct mx_tls_certificate *ce
                           ? "no private key that can be used, or the secret is a wrong one"
                           : "no private key that can be used without a secret",
                       reason(key));
-    if (wolfSSL_CTX_check_private_key(ctx) != WOLFSSL_SUCCESS)
-        return refuse(problem, MX_TLS_CULPRIT_KEY, "the key does not belong to the certificate",
-                      NULL);
+    if (wolfSSL_CTX_check_private_key(ctx) != WOLFSSL_SUCCESS ||
+        mx_tls_inspect_pair(certificate->chain, certificate->key, secret) < 0)
+        /* what a wrong one makes of an old kind of PEM may look like a key */
+        return refuse(
+            problem, MX_TLS_CULPRIT_KEY,
+            certificate->secret.len > 0
+                ? "the key does not belong to the certificate, or the secret is a wrong one"
+                : "the key does not belong to the certificate",
+            NULL);
     return 0;
 }
 

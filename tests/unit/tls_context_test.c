@@ -30,6 +30,9 @@ Test(tls_context, problems_have_a_place) {
     static const char *const odd[] = {"TLS_RSA_WITH_AES_128_CBC_SHA"};
     setting.certificates[1].key = setting.certificates[0].key;
     expect_problem("another's key", MX_TLS_CULPRIT_KEY, 1, "does not belong");
+    struct file client_key;
+    setting.certificates[0].key = read_file("client.key", &client_key);
+    expect_problem("another's key of the same kind", MX_TLS_CULPRIT_KEY, 0, "does not belong");
     setting.certificates[0].key =
         MX_SPAN("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n");
     expect_problem("no key", MX_TLS_CULPRIT_KEY, 0, "no private key");
