@@ -307,6 +307,10 @@ void mx_check_all(struct mx_loader *self) {
     const struct mx_yaml_node *user = mx_check_place(&self->file, MX_SECTION_ENGINE, "user");
     self->conf->user_line = user->line;
     self->conf->user_column = user->column;
+    const struct mx_yaml_node *key =
+        mx_check_place(&self->file, MX_SECTION_ENGINE, "tlsTicketKeyFile");
+    self->conf->ticket_key_line = key->line;
+    self->conf->ticket_key_column = key->column;
     if (self->scratch->is_failed || self->origin_count != count)
         return; /* out of memory: reported by the caller */
     for (uint32_t i = 0; i < count; i++) {

@@ -234,8 +234,9 @@ struct mx_conf {
     uint32_t spool_compact_below;    /* spool.compactBelow, percent; 10 */
     uint32_t spool_compact_after_ms; /* spool.compactAfter; 900 s */
     const char *path;                /* the file it was read from; NULL = none */
-    /* where engine.user stands in it */
+    /* where engine.user and engine.tlsTicketKeyFile stand in it */
     uint32_t user_line, user_column;
+    uint32_t ticket_key_line, ticket_key_column;
     bool is_format_given; /* log.format is the command line's: a reload does not compare it */
     void *arena;          /* private to config/ */
 };

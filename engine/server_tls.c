@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <time.h>
 
-enum { TICKET_KEY_FILE_MIN = 32, TICKET_KEY_FILE_MAX = 4096 };
-
 /* The longest time that a ticket of any server may live; a reload cannot make it longer. */
 static uint32_t ticket_lifetime_s(const struct mx_conf *conf) {
     uint32_t longest_s = 0;
@@ -21,33 +19,26 @@ static uint32_t ticket_lifetime_s(const struct mx_conf *conf) {
     return longest_s > 0 ? longest_s : 86400;
 }
 
-static int fail_file(struct mx_server *self, const char *path, int err) {
+static int fail_file(struct mx_server *self, int err) {
     struct mx_log_line line;
     const char *reason = err == MX_ELIMIT ? "it has fewer than 32 octets" : strerrordesc_np(-err);
     mx_log_begin(&line, &self->log, MX_SEVERITY_ERROR, "failed");
     mx_log_str(&line, "what", "engine.tlsTicketKeyFile");
-    mx_log_str(&line, "file", path);
+    mx_log_str(&line, "file", self->conf->engine.tls_ticket_key_path);
     mx_log_str(&line, "reason", reason);
     mx_log_end(&line);
     return MX_EXIT_CONFIG;
 }
 
 static int make_tickets(struct mx_server *self) {
-    const char *path = self->conf->engine.tls_ticket_key_path;
-    const char *whole = path != NULL ? mx_tls_slot_path(self->conf, path) : NULL;
-    char *text = NULL;
-    size_t len = 0;
-    int err = path != NULL && whole == NULL ? -ENAMETOOLONG : 0;
-    if (whole != NULL)
-        err = mx_tls_files_read(whole, TICKET_KEY_FILE_MAX, &text, &len);
-    if (err == 0 && whole != NULL && len < TICKET_KEY_FILE_MIN)
-        err = MX_ELIMIT;
-    if (err == 0)
-        self->tls.tickets = mx_tls_tickets_new((struct mx_span){text, len},
-                                               ticket_lifetime_s(self->conf), time(NULL));
-    mx_tls_files_free(text, len);
+    char *text;
+    size_t len;
+    int err = mx_tls_files_ticket_secret(self->conf, &text, &len);
     if (err < 0)
-        return fail_file(self, path, err);
+        return fail_file(self, err);
+    self->tls.tickets =
+        mx_tls_tickets_new((struct mx_span){text, len}, ticket_lifetime_s(self->conf), time(NULL));
+    mx_tls_files_free(text, len);
     return self->tls.tickets != NULL ? 0
                                      : mx_server_fail(self, MX_EXIT_SYSTEM, "ticket keys", -ENOMEM);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 enum { PEM_MAX = 1 << 20, TRUST_MAX = 8 << 20, SECRET_MAX = 4096 };
+enum { TICKET_SECRET_MIN = 32, TICKET_SECRET_MAX = 4096 };
 enum { DAY_S = 86400 };
 
 /* ---- reading ---- */
@@ -75,6 +76,24 @@ const char *mx_tls_slot_path(const struct mx_conf *conf, const char *path) {
         memcpy(whole, conf->path, folder);
     memcpy(whole + folder, path, strlen(path) + 1);
     return whole;
+}
+
+int mx_tls_files_ticket_secret(const struct mx_conf *conf, char **text, size_t *len) {
+    const char *path = conf->engine.tls_ticket_key_path;
+    *text = NULL;
+    *len = 0;
+    if (path == NULL)
+        return 0;
+    path = mx_tls_slot_path(conf, path);
+    if (path == NULL)
+        return -ENAMETOOLONG;
+    int err = mx_tls_files_read(path, TICKET_SECRET_MAX, text, len);
+    if (err == 0 && *len < TICKET_SECRET_MIN) {
+        mx_tls_files_free(*text, *len);
+        *text = NULL;
+        err = MX_ELIMIT;
+    }
+    return err;
 }
 
 /* ---- one load ---- */
@@ -143,14 +162,17 @@ static struct mx_span take_file(struct load *self, const struct spot *spot, size
     return (struct mx_span){text, len};
 }
 
+/* Of file:PATH; NULL: it is the secret itself, or there is none. */
+static const char *secret_path(const char *secret) {
+    return secret != NULL && strncmp(secret, "file:", 5) == 0 ? secret + 5 : NULL;
+}
+
 /* As written, or the first line of a file. */
 static struct mx_span take_secret(struct load *self, const char *secret, struct spot spot) {
-    if (secret == NULL)
-        return (struct mx_span){0};
-    if (strncmp(secret, "file:", 5) != 0)
-        return mx_span_of(secret);
     spot.key = "secret";
-    spot.path = secret + 5;
+    spot.path = secret_path(secret);
+    if (spot.path == NULL)
+        return secret != NULL ? mx_span_of(secret) : (struct mx_span){0};
     struct mx_span text = take_file(self, &spot, SECRET_MAX);
     size_t len = text.len > 0 ? strcspn(text.ptr, "\r\n") : 0;
     return (struct mx_span){text.ptr, len < text.len ? len : text.len};
@@ -343,11 +365,13 @@ struct mx_tls_print mx_tls_files_print(const struct mx_tls_slot *slot) {
     struct mx_tls_print print = {0};
     add_print(slot, &print, tls->chain_path);
     add_print(slot, &print, tls->key_path);
+    add_print(slot, &print, secret_path(tls->secret));
     add_print(slot, &print, tls->trust_path);
     add_print(slot, &print, tls->revocations_path);
     for (uint32_t i = 0; i < tls->more.count; i++) {
         add_print(slot, &print, tls->more.rows[i].chain_path);
         add_print(slot, &print, tls->more.rows[i].key_path);
+        add_print(slot, &print, secret_path(tls->more.rows[i].secret));
     }
     return print;
 }

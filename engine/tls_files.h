@@ -11,6 +11,10 @@ struct mx_tls_context *mx_tls_files_load(const struct mx_tls_slot *slot, int64_t
 /* How they look now; a file that is missing counts as a change, too. */
 struct mx_tls_print mx_tls_files_print(const struct mx_tls_slot *slot);
 
+/* engine.tlsTicketKeyFile; *text NULL: there is none. 0, -errno, or MX_ELIMIT: it has fewer than 32
+ * octets. */
+MX_MUST_CHECK int mx_tls_files_ticket_secret(const struct mx_conf *conf, char **text, size_t *len);
+
 /* A file of at most max octets, with a NUL behind it; free with mx_tls_files_free. 0 or -errno. */
 MX_MUST_CHECK int mx_tls_files_read(const char *path, size_t max, char **text, size_t *len);
 /* Wipes it first. NULL is allowed. */

@@ -4,7 +4,7 @@
 #include "engine/cli/cli.h"
 #include "engine/policy/docs.h"
 #include "engine/readable.h"
-#include "engine/tls_slot.h"
+#include "engine/tls_files.h"
 #include "tls/library.h"
 
 #include <errno.h>
@@ -139,9 +139,22 @@ static void tell(void *context, uint32_t line, uint32_t column, bool is_warning,
             is_warning ? "warning: " : "", text);
 }
 
+static int check_ticket_key(const struct mx_conf *conf) {
+    char *text;
+    size_t len;
+    int err = mx_tls_files_ticket_secret(conf, &text, &len);
+    mx_tls_files_free(text, len);
+    if (err == 0)
+        return EXIT_VALID;
+    fprintf(stderr, "%s:%u:%u: tlsTicketKeyFile: '%s': %s\n", conf->path, conf->ticket_key_line,
+            conf->ticket_key_column, conf->engine.tls_ticket_key_path,
+            err == MX_ELIMIT ? "it has fewer than 32 octets" : strerrordesc_np(-err));
+    return EXIT_INVALID;
+}
+
 /* Certificates, keys, authorities: files that only a server reads. */
 static int check_certificates(const struct options *options, const struct mx_conf *conf) {
-    int status = EXIT_VALID;
+    int status = check_ticket_key(conf);
     if (mx_tls_library_init() < 0)
         return EXIT_INVALID;
     for (uint32_t i = 0; i < conf->server_count; i++) {

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import ssl
+import subprocess
 import tempfile
 import threading
 import time
@@ -96,6 +97,32 @@ def test_exchanged_when_the_files_change():
         equal(subject_for(server, keys, None), "rsa.test")
         exchange(keys, "ecdsa", "ecdsa")
         eventually(lambda: subject_for(server, keys, None) == "mx.test", "back again", 60)
+
+
+def test_exchanged_when_the_secret_changes():
+    """Key, then password, each a while after the other: no look is the last one."""
+    def lock(password):
+        subprocess.run(["openssl", "ec", "-aes256", "-passout", f"pass:{password}", "-in",
+                        keys.path("plain.key"), "-out", keys.path("ecdsa.key")], check=True,
+                       stderr=subprocess.DEVNULL)
+        os.chmod(keys.path("ecdsa.key"), 0o600)
+
+    def write(password):
+        with open(keys.path("new"), "w", encoding="ascii") as file:
+            file.write(password + "\n")
+        os.rename(keys.path("new"), keys.path("pass"))
+
+    with Keys() as keys:
+        keys.put("plain.key", "ecdsa.key")
+        write("first")
+        lock("first")
+        with serve(keys.tls("socketTLS: true", more=f"secret: 'file:{keys.path('pass')}'")) as server:
+            lock("second")
+            eventually(lambda: server.logged('result="the old ones stay"'), "a wrong secret", 60)
+            assert server.logged("secret is a wrong one"), server.lines
+            write("second")
+            eventually(lambda: server.logged("result=exchanged"), "the right one", 60)
+            equal(subject_for(server, keys, None), "mx.test")
 
 
 def test_exchanged_under_load():
@@ -202,6 +229,25 @@ def test_check():
             equal(len(said), len(wanted), f"{words}\n" + "\n".join(said))
             for line, pattern in zip(said, wanted):
                 assert line == pattern or re.fullmatch(pattern, line), f"{words}\n{line}\n{pattern}"
+
+
+def test_check_of_the_ticket_key():
+    with Keys() as keys:
+        for name, text in (("short", "x" * 31), ("good", "x" * 32), ("long", "x" * 5000)):
+            with open(keys.path(name), "w", encoding="ascii") as file:
+                file.write(text)
+        for name, reason in (("good", None), ("short", "it has fewer than 32 octets"),
+                             ("long", "File too large"), ("none", "No such file or directory")):
+            path = config(engine=f"tlsTicketKeyFile: {keys.path(name)}")
+            result = mxring("check", "-c", path)
+            equal(result.returncode, 1 if reason else 0, name)
+            said = re.sub(r":\d+:\d+:", ":1:2:", result.stderr)
+            equal(said, f"{path}:1:2: tlsTicketKeyFile: '{keys.path(name)}': {reason}\n"
+                  if reason else "", name)
+            if reason:
+                result = mxring("serve", "-c", path)
+                equal(result.returncode, 78)
+                assert reason in result.stderr, result.stderr
 
 
 def test_a_start_says_the_same():
