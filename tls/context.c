@@ -117,7 +117,7 @@ static WOLFSSL_METHOD *method_of(const struct mx_tls_params *params) {
     return params->has_tls13 ? wolfTLSv1_3_server_method() : wolfTLSv1_2_server_method();
 }
 
-static int set_policy(WOLFSSL_CTX *ctx, const struct mx_tls_params *params,
+int mx_tls_set_policy(WOLFSSL_CTX *ctx, const struct mx_tls_params *params,
                       struct mx_tls_problem *problem) {
     /* set_groups would not restrict a server; this does, in the order of preference */
     static const word16 curves[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1,
@@ -143,7 +143,7 @@ static int give_secret(char *to, int size, int writes, void *argument) {
     return (int)secret->len;
 }
 
-static int set_certificate(WOLFSSL_CTX *ctx, const struct mx_tls_certificate *certificate,
+int mx_tls_set_certificate(WOLFSSL_CTX *ctx, const struct mx_tls_certificate *certificate,
                            struct mx_tls_problem *problem) {
     struct mx_span secret = certificate->secret;
     wolfSSL_CTX_set_default_passwd_cb(ctx, give_secret);
@@ -281,9 +281,9 @@ static int new_identity(struct mx_tls_context *self, struct mx_tls_identity *ide
     identity->ctx = wolfSSL_CTX_new(method_of(params));
     if (identity->ctx == NULL)
         return refuse(problem, MX_TLS_CULPRIT_LIBRARY, "out of memory", NULL);
-    int err = set_policy(identity->ctx, params, problem);
+    int err = mx_tls_set_policy(identity->ctx, params, problem);
     if (err == 0)
-        err = set_certificate(identity->ctx, certificate, problem);
+        err = mx_tls_set_certificate(identity->ctx, certificate, problem);
     if (err == 0)
         err = set_client_auth(identity->ctx, params, problem);
     if (err == 0)

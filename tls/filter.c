@@ -139,6 +139,8 @@ static int on_server_name(WOLFSSL *ssl, int *alert, void *argument) {
 void mx_tls_filter_install(WOLFSSL_CTX *ctx, struct mx_tls_context *context) {
     wolfSSL_CTX_SetIORecv(ctx, on_read);
     wolfSSL_CTX_SetIOSend(ctx, on_write);
+    if (context->is_client)
+        return;
     wolfSSL_CTX_set_servername_callback(ctx, on_server_name);
     wolfSSL_CTX_set_servername_arg(ctx, context);
 }
@@ -192,7 +194,8 @@ int mx_tls_handshake(struct mx_tls *self, struct mx_span *in, struct mx_out *out
     if (drain_spill(self, out) < 0)
         return MX_ENOROOM;
     begin(self, in, out);
-    int err = finish(self, wolfSSL_accept(self->ssl));
+    int result = self->context->is_client ? wolfSSL_connect(self->ssl) : wolfSSL_accept(self->ssl);
+    int err = finish(self, result);
     if (err == MX_EEND) { /* a close_notify before the end of the handshake */
         self->state = MX_TLS_ENDED;
         return MX_ETLS;

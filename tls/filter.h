@@ -1,5 +1,6 @@
 /* filter.h - one TLS session of a server as a filter between two memories: octets of the connection
- * in, plain text out, and back. RFC 8446, RFC 5246.
+ * in, plain text out, and back. RFC 8446, RFC 5246. A client's session, begun by client.h, is used
+ * the same way.
  *
  * It knows no socket: the driver gives what it received and a buffer for what is to be sent. What
  * the library wants to send is appended to *out, as much as fits; it is never lost, MX_ENOROOM says

@@ -21,6 +21,7 @@ struct mx_tls_context {
     struct mx_tls_identity *identities; /* the first is the default */
     struct mx_tls_tickets *tickets;     /* NULL: none */
     uint8_t realm[8];                   /* of its tickets: others' are refused */
+    bool is_client;                     /* its sessions are a client's (client.h) */
 };
 
 /* What the calling thread has allocated or freed since mx_tls_memory_used() was `since` does not
@@ -40,6 +41,13 @@ MX_MUST_CHECK int mx_tls_rehearse(struct WOLFSSL_CTX *ctx, bool has_tls12, bool 
 
 /* The registry's name for the library's; old versions tell the latter (context.c). */
 const char *mx_tls_cipher_name(const char *name);
+
+/* Protocols, curves, cipher suites; the certificate with its key (context.c). 0 or MX_ETLS. */
+MX_MUST_CHECK int mx_tls_set_policy(struct WOLFSSL_CTX *ctx, const struct mx_tls_params *params,
+                                    struct mx_tls_problem *problem);
+MX_MUST_CHECK int mx_tls_set_certificate(struct WOLFSSL_CTX *ctx,
+                                         const struct mx_tls_certificate *certificate,
+                                         struct mx_tls_problem *problem);
 
 /* The library reads and writes through the filter (filter.c). */
 void mx_tls_filter_install(struct WOLFSSL_CTX *ctx, struct mx_tls_context *context);

@@ -1,5 +1,6 @@
 /* client.c - the dialogue of one session. */
-#include "bench/mxload/load.h"
+#include "bench/mxload/client_impl.h"
+#include "bench/mxload/secure.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,10 +12,6 @@ static void keep_text(struct mx_client *self, int code, struct mx_span text) {
     self->code = code;
     self->text_len = (uint32_t)(text.len < sizeof self->text ? text.len : sizeof self->text);
     memcpy(self->text, text.ptr, self->text_len);
-}
-
-static bool is_good(int code) {
-    return code >= 200 && code < 300;
 }
 
 /* The first trouble ends the run, unless -A was given. */
@@ -40,7 +37,7 @@ static void finish(struct mx_load *load, struct mx_client *self, int code, struc
     assert(self->has_message);
     self->has_message = false;
     load->last_ns = load->now_ns;
-    if (is_good(code)) {
+    if (mx_answer_is_good(code)) {
         counts->accepted++;
         counts->octets += self->octets;
         counts->recipients += self->rcpts_taken;
@@ -64,9 +61,9 @@ static void finish_refused(struct mx_load *load, struct mx_client *self) {
 /* ---- the end of a connection ---- */
 
 /* Something went wrong with the connection, in the middle of it. */
-static void drop(struct mx_load *load, struct mx_client *self, const char *why) {
+void mx_client_drop(struct mx_load *load, struct mx_client *self, const char *why) {
     struct mx_span text = mx_span_of(why);
-    bool is_early = self->stage >= MX_STAGE_CONNECT && self->stage <= MX_STAGE_HELLO;
+    bool is_early = self->stage >= MX_STAGE_CONNECT && self->stage <= MX_STAGE_AUTH;
     if (is_early)
         load->counts.connections_failed++;
     else
@@ -94,7 +91,7 @@ void mx_client_lost(struct mx_load *load, struct mx_client *self, int err) {
         return;
     }
     const char *why = err < 0 ? strerrordesc_np(-err) : "connection closed by the server";
-    drop(load, self, why != NULL ? why : "connection failed");
+    mx_client_drop(load, self, why != NULL ? why : "connection failed");
 }
 
 void mx_client_abandon(struct mx_load *load, struct mx_client *self) {
@@ -104,8 +101,8 @@ void mx_client_abandon(struct mx_load *load, struct mx_client *self) {
 
 /* ---- speaking ---- */
 
-static void expect(struct mx_load *load, struct mx_client *self, enum mx_stage stage,
-                   uint32_t answers) {
+void mx_client_expect(struct mx_load *load, struct mx_client *self, enum mx_stage stage,
+                      uint32_t answers) {
     self->stage = stage;
     self->answers = answers;
     self->said_ns = load->clock_ns();
@@ -117,19 +114,20 @@ static void expect(struct mx_load *load, struct mx_client *self, enum mx_stage s
 /* Say what is in self->parts and wait for so many replies. */
 static void speak(struct mx_load *load, struct mx_client *self, enum mx_stage stage,
                   uint32_t answers) {
-    expect(load, self, stage, answers);
+    mx_client_expect(load, self, stage, answers);
     mx_load_send(load, self);
 }
 
-/* What was said before is not in the kernel any more. */
+/* What was said before is not in the kernel any more, or sealed and so not ours. */
 static bool may_speak(struct mx_load *load, struct mx_client *self) {
-    if (self->has_send)
-        drop(load, self, "a reply came before its command was sent");
-    return !self->has_send;
+    bool is_saying = self->is_secure ? mx_secure_has_parts(self) : self->has_send;
+    if (is_saying)
+        mx_client_drop(load, self, "a reply came before its command was sent");
+    return !is_saying;
 }
 
-static void say(struct mx_load *load, struct mx_client *self, enum mx_stage stage,
-                struct mx_span text, uint32_t answers) {
+void mx_client_say(struct mx_load *load, struct mx_client *self, enum mx_stage stage,
+                   struct mx_span text, uint32_t answers) {
     if (!may_speak(load, self))
         return;
     self->parts[0] = text;
@@ -138,7 +136,7 @@ static void say(struct mx_load *load, struct mx_client *self, enum mx_stage stag
 }
 
 static void say_quit(struct mx_load *load, struct mx_client *self) {
-    say(load, self, MX_STAGE_QUIT, MX_SPAN("QUIT\r\n"), 1);
+    mx_client_say(load, self, MX_STAGE_QUIT, MX_SPAN("QUIT\r\n"), 1);
     if (self->stage == MX_STAGE_QUIT)
         mx_load_wake(load, self, MX_CLIENT_QUIT_MS);
 }
@@ -160,14 +158,14 @@ static void say_message(struct mx_load *load, struct mx_client *self) {
 static void begin_message(struct mx_load *load, struct mx_client *self) {
     const struct mx_plan *plan = load->plan;
     if (!plan->is_pipelined) {
-        say(load, self, MX_STAGE_MAIL, load->kit->mail, 1);
+        mx_client_say(load, self, MX_STAGE_MAIL, load->kit->mail, 1);
         return;
     }
     if (!may_speak(load, self))
         return;
     struct mx_span group = mx_mail_group(load->kit, &self->draft, &self->id);
     if (!plan->is_bdat) {
-        say(load, self, MX_STAGE_GROUP, group, self->id.recipients + 2);
+        mx_client_say(load, self, MX_STAGE_GROUP, group, self->id.recipients + 2);
         return;
     }
     self->part_count =
@@ -243,8 +241,8 @@ static void after_message(struct mx_load *load, struct mx_client *self) {
 
 /* ---- hearing: one function a stage, called for each reply ---- */
 
-static void session_refused(struct mx_load *load, struct mx_client *self, int code,
-                            struct mx_span text) {
+void mx_client_unwanted(struct mx_load *load, struct mx_client *self, int code,
+                        struct mx_span text) {
     refused(load, self, code, text);
     load->counts.connections_failed++;
     if (self->has_message)
@@ -253,33 +251,18 @@ static void session_refused(struct mx_load *load, struct mx_client *self, int co
     mx_load_close(load, self);
 }
 
-static void on_banner(struct mx_load *load, struct mx_client *self, int code, struct mx_span text) {
-    if (is_good(code))
-        say(load, self, MX_STAGE_HELLO, self->is_helo ? load->kit->helo : load->kit->hello, 1);
+void mx_client_ready(struct mx_load *load, struct mx_client *self) {
+    mx_schedule_ready(load);
+    if (self->has_message)
+        begin_message(load, self);
     else
-        session_refused(load, self, code, text);
-}
-
-static void on_hello(struct mx_load *load, struct mx_client *self, int code, struct mx_span text) {
-    bool may_helo = code >= 500 && !self->is_helo && !load->plan->is_lmtp;
-    if (is_good(code)) {
-        mx_schedule_ready(load);
-        if (self->has_message)
-            begin_message(load, self);
-        else
-            mx_client_go(load, self);
-    } else if (may_helo) {
-        self->is_helo = true;
-        say(load, self, MX_STAGE_HELLO, load->kit->helo, 1);
-    } else {
-        session_refused(load, self, code, text);
-    }
+        mx_client_go(load, self);
 }
 
 static void say_reset(struct mx_load *load, struct mx_client *self) {
     finish_refused(load, self);
     if (load->plan->keeps_open)
-        say(load, self, MX_STAGE_RESET, MX_SPAN("RSET\r\n"), 1);
+        mx_client_say(load, self, MX_STAGE_RESET, MX_SPAN("RSET\r\n"), 1);
     else
         say_quit(load, self);
 }
@@ -287,12 +270,13 @@ static void say_reset(struct mx_load *load, struct mx_client *self) {
 static void say_rcpt(struct mx_load *load, struct mx_client *self, uint32_t index) {
     if (!may_speak(load, self))
         return;
-    say(load, self, MX_STAGE_RCPT, mx_mail_rcpt(load->kit, &self->draft, &self->id, index),
-        self->id.recipients - index);
+    mx_client_say(load, self, MX_STAGE_RCPT,
+                  mx_mail_rcpt(load->kit, &self->draft, &self->id, index),
+                  self->id.recipients - index);
 }
 
 static void on_mail(struct mx_load *load, struct mx_client *self, int code, struct mx_span text) {
-    if (is_good(code)) {
+    if (mx_answer_is_good(code)) {
         say_rcpt(load, self, 0);
         return;
     }
@@ -303,7 +287,7 @@ static void on_mail(struct mx_load *load, struct mx_client *self, int code, stru
 
 static void count_rcpt(struct mx_load *load, struct mx_client *self, int code,
                        struct mx_span text) {
-    if (is_good(code)) {
+    if (mx_answer_is_good(code)) {
         self->rcpts_taken++;
     } else {
         load->counts.recipients_refused++;
@@ -321,7 +305,7 @@ static void on_rcpt(struct mx_load *load, struct mx_client *self, int code, stru
     else if (load->plan->is_bdat)
         say_message(load, self);
     else
-        say(load, self, MX_STAGE_DATA, MX_SPAN("DATA\r\n"), 1);
+        mx_client_say(load, self, MX_STAGE_DATA, MX_SPAN("DATA\r\n"), 1);
 }
 
 static void on_data(struct mx_load *load, struct mx_client *self, int code, struct mx_span text) {
@@ -329,11 +313,11 @@ static void on_data(struct mx_load *load, struct mx_client *self, int code, stru
         say_message(load, self);
     } else if (code == 354) {
         self->octets = 0; /* nobody is left to send it to: RFC 2920 3.1 */
-        say(load, self, MX_STAGE_FINAL, MX_SPAN(".\r\n"), 1);
+        mx_client_say(load, self, MX_STAGE_FINAL, MX_SPAN(".\r\n"), 1);
     } else {
         refused(load, self, code < 400 ? 0 : code, text);
         if (self->code == 0)
-            drop(load, self, "the reply to DATA is neither 354 nor a refusal");
+            mx_client_drop(load, self, "the reply to DATA is neither 354 nor a refusal");
         else
             say_reset(load, self);
     }
@@ -342,7 +326,7 @@ static void on_data(struct mx_load *load, struct mx_client *self, int code, stru
 static void on_group(struct mx_load *load, struct mx_client *self, int code, struct mx_span text) {
     uint32_t last = load->plan->is_bdat ? 0 : 1;
     if (self->answers == self->id.recipients + last) { /* the first reply */
-        if (!is_good(code))
+        if (!mx_answer_is_good(code))
             refused(load, self, code, text);
     } else if (self->answers >= last) {
         count_rcpt(load, self, code, text);
@@ -360,7 +344,7 @@ static void on_group(struct mx_load *load, struct mx_client *self, int code, str
 }
 
 static void on_final(struct mx_load *load, struct mx_client *self, int code, struct mx_span text) {
-    if (!is_good(code)) {
+    if (!mx_answer_is_good(code)) {
         /* LMTP: each recipient has a reply of its own, and the worst one decides. */
         if (self->rcpts_taken > 0 && code / 100 > self->code / 100)
             self->code = 0;
@@ -383,10 +367,10 @@ static void on_final(struct mx_load *load, struct mx_client *self, int code, str
 
 static void on_reset(struct mx_load *load, struct mx_client *self, int code, struct mx_span text) {
     (void)text;
-    if (is_good(code))
+    if (mx_answer_is_good(code))
         after_message(load, self);
     else
-        drop(load, self, "RSET was refused");
+        mx_client_drop(load, self, "RSET was refused");
 }
 
 static void on_quit(struct mx_load *load, struct mx_client *self, int code, struct mx_span text) {
@@ -396,15 +380,15 @@ static void on_quit(struct mx_load *load, struct mx_client *self, int code, stru
     mx_load_wake(load, self, MX_CLIENT_LINGER_MS);
 }
 
-typedef void answer_fn(struct mx_load *load, struct mx_client *self, int code, struct mx_span text);
-
 /* clang-format off */
 static const struct {
-    answer_fn *run;
+    mx_answer_fn *run;
     enum mx_phase phase; /* COUNT: not measured */
 } stages[MX_STAGE_COUNT] = {
-    [MX_STAGE_BANNER] = {on_banner, MX_PHASE_BANNER},
-    [MX_STAGE_HELLO]  = {on_hello,  MX_PHASE_HELLO},
+    [MX_STAGE_BANNER]   = {mx_opening_banner,   MX_PHASE_BANNER},
+    [MX_STAGE_HELLO]    = {mx_opening_hello,    MX_PHASE_HELLO},
+    [MX_STAGE_STARTTLS] = {mx_opening_starttls, MX_PHASE_STARTTLS},
+    [MX_STAGE_AUTH]     = {mx_opening_auth,     MX_PHASE_AUTH},
     [MX_STAGE_MAIL]   = {on_mail,   MX_PHASE_MAIL},
     [MX_STAGE_RCPT]   = {on_rcpt,   MX_PHASE_RCPT},
     [MX_STAGE_DATA]   = {on_data,   MX_PHASE_DATA},
@@ -436,12 +420,17 @@ void mx_client_heard(struct mx_load *load, struct mx_client *self, struct mx_spa
         if (code >= 400)
             load->counts.codes[code]++;
         if (code < 0 || stages[self->stage].run == NULL) {
-            drop(load, self, code < 0 ? "this is no reply" : "a reply to nothing");
+            mx_client_drop(load, self, code < 0 ? "this is no reply" : "a reply to nothing");
             return;
         }
         self->answers--;
         measure(load, self);
+        bool was_secure = self->is_secure;
         stages[self->stage].run(load, self, code, text);
+        if (self->is_secure != was_secure && in.len > 0) { /* somebody else may have said it */
+            mx_client_drop(load, self, "octets behind the reply to STARTTLS");
+            return;
+        }
     }
 }
 
@@ -452,7 +441,10 @@ void mx_client_connected(struct mx_load *load, struct mx_client *self) {
     load->counts.connections++;
     self->answer.len = 0;
     self->is_helo = false;
-    expect(load, self, MX_STAGE_BANNER, 1);
+    if (load->plan->is_tls)
+        mx_secure_begin(load, self);
+    else
+        mx_client_expect(load, self, MX_STAGE_BANNER, 1);
 }
 
 void mx_client_closed(struct mx_load *load, struct mx_client *self) {
@@ -483,5 +475,5 @@ void mx_client_expired(struct mx_load *load, struct mx_client *self) {
     else if (stage >= MX_STAGE_CONNECT && self->deadline_ms > load->now_ms)
         mx_timer_set(&load->wheel, &self->timer, self->deadline_ms);
     else if (stage >= MX_STAGE_CONNECT)
-        drop(load, self, "no reply in time");
+        mx_client_drop(load, self, "no reply in time");
 }

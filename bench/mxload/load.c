@@ -1,6 +1,8 @@
 /* load.c - the ring of one worker: connections, octets, time. */
 #include "bench/mxload/load.h"
 
+#include "bench/mxload/secure.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -111,9 +113,21 @@ static void send_next(struct mx_load *self, struct mx_client *client) {
         self->sends_prepared++;
 }
 
+void mx_load_send_octets(struct mx_load *self, struct mx_client *client, struct mx_span octets) {
+    mx_ring_send(&self->ring, client->fd, octets.ptr, (uint32_t)octets.len,
+                 data_of(self, client, OP_SEND));
+    if (!mx_secure_has_parts(client) && octets.len <= SEND_AT_ONCE)
+        self->sends_prepared++;
+}
+
 void mx_load_send(struct mx_load *self, struct mx_client *client) {
-    assert(!client->has_send && client->part_count > 0);
+    assert(client->part_count > 0);
     client->part_next = 0;
+    if (client->is_secure) {
+        mx_secure_send(self, client);
+        return;
+    }
+    assert(!client->has_send);
     send_next(self, client);
 }
 
@@ -144,6 +158,7 @@ static void settle(struct mx_load *self, struct mx_client *client) {
            !client->has_connect) {
         if (client->fd >= 0)
             mx_ring_close(&self->ring, client->fd, pack(OP_IGNORED, 0));
+        mx_secure_end(self, client);
         client->fd = -1;
         mx_client_closed(self, client);
     }
@@ -175,8 +190,11 @@ static void on_recv(struct mx_load *self, struct mx_client *client,
     if (cqe->flags & IORING_CQE_F_BUFFER) {
         uint16_t id = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
         const char *octets = mx_buf_take(&self->buf, id);
-        if (cqe->res > 0 && client->stage != MX_STAGE_CLOSING)
-            mx_client_heard(self, client, (struct mx_span){octets, (size_t)cqe->res});
+        struct mx_span in = {octets, cqe->res > 0 ? (size_t)cqe->res : 0};
+        if (in.len > 0 && client->is_secure && client->stage != MX_STAGE_CLOSING)
+            mx_secure_heard(self, client, in);
+        else if (in.len > 0 && client->stage != MX_STAGE_CLOSING)
+            mx_client_heard(self, client, in);
         mx_buf_recycle(&self->buf, id);
     }
     if (client->stage == MX_STAGE_CLOSING || !is_last)
@@ -218,6 +236,10 @@ static void on_send(struct mx_load *self, struct mx_client *client,
         on_zerocopy(self, cqe);
     if (client->stage == MX_STAGE_CLOSING)
         return;
+    if (client->is_secure) {
+        mx_secure_sent(self, client, cqe->res);
+        return;
+    }
     if (has_failed) { /* Linux 6.1, or a socket that cannot */
         self->has_zerocopy = false;
         send_next(self, client); /* the same, with a copy */
@@ -379,8 +401,8 @@ int mx_load_new_buffers(struct mx_load *self) {
 
 int mx_load_attach(struct mx_load *self, uint32_t features) {
     uint64_t wanted = 8 * (uint64_t)self->client_count;
-    self->has_zerocopy =
-        self->plan->zerocopy != MX_ZEROCOPY_OFF && (features & MX_RING_SEND_ZC) != 0;
+    self->has_zerocopy = self->plan->zerocopy != MX_ZEROCOPY_OFF && self->shared->tls == NULL &&
+                         (features & MX_RING_SEND_ZC) != 0;
     int err = mx_ring_init(&self->ring, (features & ~(uint32_t)MX_RING_DIRECT) | MX_RING_CLIENT, 0,
                            power_of_two(wanted, CQ_ENTRIES_MIN, CQ_ENTRIES_MAX));
     return err == 0 ? mx_load_new_buffers(self) : err;

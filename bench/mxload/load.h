@@ -1,7 +1,7 @@
 /* load.h - one worker of the generator: a thread, a ring, its sessions, what they measured.
  *
- * run.c is the thread, load.c moves octets and time, client.c knows the dialogue, schedule.c knows
- * which message is next.
+ * run.c is the thread, load.c moves octets and time, client.c and opening.c know the dialogue,
+ * secure.c is TLS between the two, schedule.c knows which message is next.
  */
 #pragma once
 #include "bench/mxload/answer.h"
@@ -11,6 +11,7 @@
 #include "engine/buf.h"
 #include "engine/ring.h"
 #include "engine/timer.h"
+#include "tls/filter.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -20,6 +21,10 @@ enum mx_phase {
     MX_PHASE_CONNECT,
     MX_PHASE_BANNER,
     MX_PHASE_HELLO,
+    MX_PHASE_STARTTLS,
+    MX_PHASE_TLS,     /* a full handshake: from our first octet to its end on our side */
+    MX_PHASE_RESUMED, /* a handshake that resumed another session */
+    MX_PHASE_AUTH,
     MX_PHASE_MAIL,
     MX_PHASE_RCPT,
     MX_PHASE_DATA,
@@ -37,8 +42,11 @@ enum mx_stage {
     MX_STAGE_CLOSING, /* until the kernel has given everything back */
     MX_STAGE_LINGER,  /* QUIT is answered: the server closes first */
     MX_STAGE_CONNECT, /* from here on a reply is waited for */
+    MX_STAGE_TLS,     /* the handshake */
     MX_STAGE_BANNER,
     MX_STAGE_HELLO,
+    MX_STAGE_STARTTLS,
+    MX_STAGE_AUTH,
     MX_STAGE_MAIL,
     MX_STAGE_RCPT,
     MX_STAGE_DATA,
@@ -61,12 +69,16 @@ enum {
     MX_LOAD_NOTICE_MS = 2000,    /* a body that is not given back by then never will be */
 };
 
+struct mx_secure;
+
 struct mx_client {
     int fd; /* -1: none */
     enum mx_stage stage;
     bool has_message, has_recv, has_send, has_connect; /* the last three: in the kernel */
     bool is_idle_listed, is_helo;
     bool is_zerocopy; /* the send in the kernel */
+    bool is_secure;   /* TLS has begun on this connection */
+    uint8_t auth_step;
     uint8_t part_count, part_next;
     uint32_t answers;     /* replies that are still to come */
     uint32_t rcpts_taken; /* of this message */
@@ -78,6 +90,7 @@ struct mx_client {
     struct mx_answer answer;
     struct mx_span parts[MX_CLIENT_PARTS]; /* lent to the kernel until part_next is beyond */
     struct mx_mail_draft draft;
+    struct mx_secure *secure; /* NULL: without TLS */
     struct mx_timer timer;
     uint32_t failures;
     int code; /* worst reply to this message so far; 0: none was bad */
@@ -90,6 +103,7 @@ struct mx_counts {
     uint64_t recipients, recipients_refused;
     uint64_t octets; /* of accepted messages */
     uint64_t connections, connections_failed, connections_lost;
+    uint64_t tls_handshakes, tls_resumed, tls_failed;
     uint64_t codes[600]; /* every reply from 400 on */
 };
 
@@ -103,6 +117,7 @@ struct mx_zerocopies {
 
 /* What all workers and the main thread share. */
 struct mx_shared {
+    struct mx_tls_context *tls;  /* of all sessions; NULL: without TLS */
     atomic_bool is_stopping;     /* start no message any more */
     atomic_bool is_interrupted;  /* leave everything as it is */
     char reason[MX_ANSWER_TEXT]; /* why it is stopping: the first trouble; guarded by has_reason */
@@ -125,6 +140,9 @@ struct mx_load {
     uint32_t idle_count;
     char *drafts;
     struct sockaddr_in *sources; /* NULL: the kernel's choice */
+    struct mx_secure *secures;   /* one a session; NULL: without TLS */
+    char *sealed;                /* their output, sealed_octets each */
+    char *plain;                 /* scratch: one record */
 
     uint64_t quota, taken; /* messages of this worker */
     uint64_t random;
@@ -136,17 +154,19 @@ struct mx_load {
     uint32_t unready_count;  /* sessions that it waits for */
     uint64_t schedule_ns;    /* when it began */
     uint32_t sends_prepared; /* whose completion comes with the submission */
-    uint64_t idle_ns;        /* --spin: turns that had nothing to do; else 0 */
+    uint32_t sealed_octets;
+    uint64_t idle_ns; /* --spin: turns that had nothing to do; else 0 */
 
     uint64_t first_ns, last_ns; /* first message begun, last one answered */
     uint64_t waited_ns;         /* of all sessions, for replies */
     uint64_t cpu_before_ns, delay_before_ns;
     uint64_t wall_ns, cpu_ns, delay_ns; /* of the thread, until the last message was answered */
-    bool has_usage;
     struct mx_counts counts;
     struct mx_zerocopies zerocopies;
-    bool has_zerocopy;       /* they are sent without a copy, for now */
-    uint64_t notices_end_ms; /* so long it waits for the last ones; 0: it does not yet */
+    bool has_usage;
+    bool has_zerocopy;             /* they are sent without a copy, for now */
+    struct mx_tls_facts tls_facts; /* of the first handshake */
+    uint64_t notices_end_ms;       /* so long it waits for the last ones; 0: it does not yet */
     struct mx_histogram phases[MX_PHASE_COUNT];
     int error; /* of the thread; 0 or -errno */
     /* For the progress line. */
@@ -156,7 +176,7 @@ struct mx_load {
     pthread_t thread;
 };
 
-/* ledger_fd: borrowed, or -1. 0 or -errno. It has no ring yet. */
+/* ledger_fd: borrowed, or -1. 0 or -errno. It has no ring yet. shared->tls: held by its owner. */
 MX_MUST_CHECK int mx_load_new(struct mx_load **self, const struct mx_mail_kit *kit,
                               struct mx_shared *shared, uint32_t index, int ledger_fd);
 void mx_load_free(struct mx_load *self);
@@ -174,7 +194,7 @@ MX_MUST_CHECK int mx_load_new_buffers(struct mx_load *self);
 void mx_load_begin(struct mx_load *self);
 MX_MUST_CHECK int mx_load_turn(struct mx_load *self);
 
-/* ---- between run.c, load.c, client.c and schedule.c ---- */
+/* ---- between run.c, load.c, client.c, opening.c, secure.c and schedule.c ---- */
 
 uint64_t mx_load_clock_ns(void);
 
@@ -189,6 +209,8 @@ static inline uint64_t mx_load_lent(const struct mx_load *self) {
 }
 /* Send the parts that are set, one behind the other. */
 void mx_load_send(struct mx_load *self, struct mx_client *client);
+/* For secure.c: a send of these. */
+void mx_load_send_octets(struct mx_load *self, struct mx_client *client, struct mx_span octets);
 /* Take back from the kernel what it has; mx_client_closed is called when it is done. */
 void mx_load_close(struct mx_load *self, struct mx_client *client);
 /* mx_client_expired is called in that time, or up to a tick later. */
@@ -208,7 +230,12 @@ void mx_schedule_ready(struct mx_load *self);
 /* Make the session do what comes next: from the beginning, from IDLE, after a pause. */
 void mx_client_go(struct mx_load *load, struct mx_client *self);
 void mx_client_connected(struct mx_load *load, struct mx_client *self);
+/* Replies, in clear. */
 void mx_client_heard(struct mx_load *load, struct mx_client *self, struct mx_span in);
+/* The handshake has taken so long. */
+void mx_client_secured(struct mx_load *load, struct mx_client *self);
+/* It cannot go on: the connection is closed, its message's fate is not known. */
+void mx_client_drop(struct mx_load *load, struct mx_client *self, const char *why);
 /* The connection is lost, or was never there: err is -errno, or 0: closed by the server. */
 void mx_client_lost(struct mx_load *load, struct mx_client *self, int err);
 void mx_client_closed(struct mx_load *load, struct mx_client *self);

@@ -1,6 +1,7 @@
 #include "bench/mxload/mail.h"
 
 #include "bench/mxload/eml.h"
+#include "proto/base64.h"
 #include "proto/crc32c.h"
 
 #include <assert.h>
@@ -18,6 +19,7 @@ enum {
     BDAT_MAX = 32, /* "BDAT 1073741824 LAST" */
     LINE_LEN = 72,
     COMMAND_EXTRA = 40, /* "RCPT TO:<", a number, ">" and CRLF */
+    AUTH_OCTETS = MX_BASE64_LEN(MX_PLAN_AUTH_MAX + 2) + 40, /* all that is said of it */
 };
 
 /* ---- the kit ---- */
@@ -80,6 +82,33 @@ static void put_filler(char *to, uint64_t len) {
     }
 }
 
+/* One step of AUTH: words, the text in Base64, CRLF. */
+static struct mx_span put_auth(char *to, uint32_t *len, uint32_t cap, const char *words,
+                               struct mx_span text) {
+    uint32_t at = put(to, len, cap, "%s", words);
+    assert(cap - *len > MX_BASE64_LEN(text.len));
+    *len += (uint32_t)mx_base64_encode(text, to + *len);
+    put(to, len, cap, "\r\n");
+    return (struct mx_span){to + at, *len - at};
+}
+
+/* RFC 4954, RFC 4616. */
+static void put_auths(struct mx_mail_kit *self, char *to, uint32_t *len, uint32_t cap) {
+    const char *user = self->plan->auth, *colon = strchr(user, ':');
+    struct mx_span name = {user, (size_t)(colon - user)}, password = mx_span_of(colon + 1);
+    if (self->plan->is_auth_login) {
+        self->auth[0] = put_auth(to, len, cap, "AUTH LOGIN", (struct mx_span){"", 0});
+        self->auth[1] = put_auth(to, len, cap, "", name);
+        self->auth[2] = put_auth(to, len, cap, "", password);
+        return;
+    }
+    char plain[MX_PLAN_AUTH_MAX + 2] = "";
+    memcpy(plain + 1, name.ptr, name.len);
+    memcpy(plain + 1 + name.len + 1, password.ptr, password.len);
+    self->auth[0] =
+        put_auth(to, len, cap, "AUTH PLAIN ", (struct mx_span){plain, name.len + password.len + 2});
+}
+
 /* The commands that are always the same. */
 static void put_commands(struct mx_mail_kit *self, uint32_t cap) {
     const struct mx_plan *plan = self->plan;
@@ -91,6 +120,8 @@ static void put_commands(struct mx_mail_kit *self, uint32_t cap) {
     self->helo = (struct mx_span){to + at, len - at};
     at = put(to, &len, cap, "MAIL FROM:<%s>\r\n", self->sender);
     self->mail = (struct mx_span){to + at, len - at};
+    if (plan->auth != NULL)
+        put_auths(self, to, &len, cap);
     if (plan->recipients.max == 1 && !plan->is_unique_recipient) {
         at = put(to, &len, cap, "RCPT TO:<%s>\r\n", self->recipient);
         self->rcpt = (struct mx_span){to + at, len - at};
@@ -139,9 +170,10 @@ int mx_mail_kit_new(struct mx_mail_kit *self, const struct mx_plan *plan) {
     }
     uint32_t one = (uint32_t)strlen(self->recipient) + COMMAND_EXTRA;
     uint32_t fixed = 4 * (sizeof self->sender + COMMAND_EXTRA);
+    uint32_t auth = self->plan->auth != NULL ? AUTH_OCTETS : 0;
     self->commands_octets = fixed + (uint32_t)plan->recipients.max * one + BDAT_MAX;
     self->head = malloc(HEAD_MAX);
-    self->commands = malloc(fixed + self->commands_octets);
+    self->commands = malloc(fixed + auth + self->commands_octets);
     self->filler = malloc(plan->size.max + LINE_LEN);
     if (self->head == NULL || self->commands == NULL || self->filler == NULL) {
         mx_mail_kit_free(self);
@@ -149,14 +181,14 @@ int mx_mail_kit_new(struct mx_mail_kit *self, const struct mx_plan *plan) {
     }
     put_head(self);
     put_filler(self->filler, plan->size.max + LINE_LEN);
-    put_commands(self, fixed);
+    put_commands(self, fixed + auth);
     self->message_octets = self->head_len + (uint32_t)longest_inline(self) + TAIL_LEN + 8;
     if (plan->size.max >= TAIL_LEN) {
         self->crc_len = (uint32_t)plan->size.max - TAIL_LEN;
         self->crc = mx_crc32c(0, (struct mx_span){self->filler, self->crc_len});
     }
     if (self->rcpt.len > 0 && !plan->is_bdat) { /* the group is always the same, too */
-        struct mx_mail_draft draft = {.memory = self->commands + fixed};
+        struct mx_mail_draft draft = {.memory = self->commands + fixed + auth};
         self->group = mx_mail_group(self, &draft, &(struct mx_mail_id){.recipients = 1});
     }
     return 0;

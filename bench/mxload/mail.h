@@ -16,6 +16,7 @@
 
 enum {
     MX_MAIL_PARTS = 3,
+    MX_MAIL_AUTH = 3,       /* steps of AUTH, at most */
     MX_MAIL_INLINE = 32768, /* bodies up to this are copied, and go out in one write */
 };
 
@@ -36,6 +37,7 @@ struct mx_mail_kit {
     uint32_t eml_count;
     char *commands; /* the texts below */
     struct mx_span hello, helo, mail, rcpt, group;
+    struct mx_span auth[MX_MAIL_AUTH];        /* what is said in turn; empty spans: nothing */
     uint32_t commands_octets, message_octets; /* room of a session */
 };
 

@@ -1,7 +1,9 @@
 /* main.c - mxload: the threads, the signals, the progress line, the result. */
 #include "bench/mxload/eml.h"
 #include "bench/mxload/report.h"
+#include "bench/mxload/secure.h"
 #include "bench/mxload/verify.h"
+#include "tls/context.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -191,6 +193,9 @@ static int crew_new(struct crew *self) {
         fprintf(stderr, "mxload: %s\n", mx_ring_remedy(err));
         return err;
     }
+    err = mx_secure_context_new(&self->plan, &self->shared.tls);
+    if (err < 0)
+        return err;
     err = mx_mail_kit_new(&self->kit, &self->plan);
     if (err < 0)
         return complain_of_mail(&self->plan, err);
@@ -216,6 +221,7 @@ static int crew_free(struct crew *self) {
     int err = 0;
     for (uint32_t i = 0; i < MX_PLAN_WORKERS_MAX; i++)
         mx_load_free(self->loads[i]);
+    mx_tls_context_free(self->shared.tls);
     if (self->ledger_fd >= 0 && close(self->ledger_fd) < 0)
         err = complain("ledger", -errno);
     mx_mail_kit_free(&self->kit);

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-enum kind { FLAG, COUNT, SIZES, SECONDS, RATE, TEXT, ZEROCOPY, REFUSED, HELP };
+enum kind { FLAG, COUNT, SIZES, SECONDS, RATE, TEXT, ZEROCOPY, VERSION, REFUSED, HELP };
 
 /* clang-format off */
 static const struct row {
@@ -62,9 +62,15 @@ static const struct row {
     {NULL, "mbox",       TEXT,    AT(mbox_path),           1, 4096},
     {"h",  "help",       HELP,    0,                       0, 0},
     {"o",  NULL,         REFUSED, 0,                       0, 0},
-    {NULL, "tls",        REFUSED, 0,                       0, 0},
-    {NULL, "starttls",   REFUSED, 0,                       0, 0},
-    {NULL, "auth",       REFUSED, 0,                       1, 0},
+    {NULL, "tls",        FLAG,    AT(is_tls),              0, 0},
+    {NULL, "starttls",   FLAG,    AT(is_starttls),         0, 0},
+    {NULL, "tls-resume", FLAG,    AT(resumes_tls),         0, 0},
+    {NULL, "tls-version",VERSION, AT(tls_version),         0, 0},
+    {NULL, "tls-cert",   TEXT,    AT(tls_cert),            1, 4096},
+    {NULL, "tls-key",    TEXT,    AT(tls_key),             1, 4096},
+    {NULL, "tls-name",   TEXT,    AT(tls_name),            1, MX_PLAN_ADDRESS_MAX},
+    {NULL, "auth",       TEXT,    AT(auth),                1, MX_PLAN_AUTH_MAX},
+    {NULL, "auth-login", FLAG,    AT(is_auth_login),       0, 0},
     {NULL, "zerocopy",   ZEROCOPY,AT(zerocopy),            0, 0},
 #undef AT
 };
@@ -180,6 +186,13 @@ static int set_zerocopy(const struct row *row, const char *value, enum mx_zeroco
     return refuse(row, value, "auto, on or off");
 }
 
+static int set_version(const struct row *row, const char *value, enum mx_plan_tls *field) {
+    if (strcmp(value, "1.2") != 0 && strcmp(value, "1.3") != 0)
+        return refuse(row, value, "1.2 or 1.3");
+    *field = value[2] == '2' ? MX_PLAN_TLS_12 : MX_PLAN_TLS_13;
+    return 0;
+}
+
 static int set(struct mx_plan *self, const struct row *row, const char *value) {
     void *field = (char *)self + row->offset;
     switch (row->kind) {
@@ -197,6 +210,8 @@ static int set(struct mx_plan *self, const struct row *row, const char *value) {
         return set_text(row, value, field);
     case ZEROCOPY:
         return set_zerocopy(row, value, field);
+    case VERSION:
+        return set_version(row, value, field);
     case REFUSED:
         return refuse(row, NULL, "not supported by mxload yet");
     case HELP:
@@ -324,6 +339,25 @@ static int complain(const char *what) {
     return MX_ECONFIG;
 }
 
+static int settle_tls(const struct mx_plan *self) {
+    bool has_tls = self->is_tls || self->is_starttls;
+    bool has_more = self->resumes_tls || self->tls_version != MX_PLAN_TLS_ANY ||
+                    self->tls_cert != NULL || self->tls_key != NULL || self->tls_name != NULL;
+    if (self->is_tls && self->is_starttls)
+        return complain("--tls and --starttls: one of them");
+    if (has_more && !has_tls)
+        return complain("--tls-...: of use with --tls or --starttls only");
+    if ((self->tls_cert == NULL) != (self->tls_key == NULL))
+        return complain("--tls-cert and --tls-key: both or none");
+    if (has_tls && self->zerocopy == MX_ZEROCOPY_ON)
+        return complain("--zerocopy on: what is sealed is a copy");
+    if (self->auth != NULL && strchr(self->auth, ':') == NULL)
+        return complain("--auth: USER:PASSWORD");
+    if (self->is_auth_login && self->auth == NULL)
+        return complain("--auth-login: of use with --auth only");
+    return 0;
+}
+
 /* What the options say together. */
 static int settle(struct mx_plan *self) {
     if (self->target == NULL)
@@ -345,6 +379,9 @@ static int settle(struct mx_plan *self) {
         return complain("--mbox and --eml (or -F): one of them");
     if (self->sources > 0 && self->address.ss_family != AF_INET)
         return complain("--sources: loopback IPv4 only");
+    err = settle_tls(self);
+    if (err < 0)
+        return err;
     uint64_t name = 0;
     if (getrandom(&name, sizeof name, 0) != (ssize_t)sizeof name)
         return complain("no random name for the run");

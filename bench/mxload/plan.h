@@ -20,7 +20,8 @@ enum {
     MX_PLAN_RATE_MAX = 100000000,
     MX_PLAN_SOURCES_MAX = 65536,
     MX_PLAN_TRIES_MAX = 1000,
-    MX_PLAN_RUN_LEN = 16, /* hexadecimal digits of a run's name */
+    MX_PLAN_RUN_LEN = 16,   /* hexadecimal digits of a run's name */
+    MX_PLAN_AUTH_MAX = 510, /* octets of user and password */
 };
 #define MX_PLAN_SIZE_MAX     ((uint64_t)1 << 30)
 #define MX_PLAN_MESSAGES_MAX ((uint64_t)999999999999) /* twelve digits in a message */
@@ -38,6 +39,9 @@ enum mx_zerocopy {
     MX_ZEROCOPY_COUNT,
 };
 
+/* --tls-version */
+enum mx_plan_tls { MX_PLAN_TLS_ANY, MX_PLAN_TLS_12, MX_PLAN_TLS_13 };
+
 struct mx_plan {
     struct sockaddr_storage address; /* of the server */
     socklen_t address_len;
@@ -49,6 +53,10 @@ struct mx_plan {
     const char *ledger_path; /* NULL: no ledger */
     const char *eml_path;    /* folder of .eml files, or one file; NULL: filler, or: */
     const char *mbox_path;
+    const char *auth;     /* USER:PASSWORD; NULL: nobody */
+    const char *tls_cert; /* our certificate and key, PEM files; NULL: none */
+    const char *tls_key;
+    const char *tls_name; /* for SNI; NULL: none */
     struct mx_range size; /* octets of a body; 0, 2..MX_PLAN_SIZE_MAX */
     struct mx_range recipients;
     uint64_t messages; /* UINT64_MAX: until the time is up */
@@ -65,6 +73,7 @@ struct mx_plan {
     uint32_t window;        /* octets of a socket's buffers; 0: the kernel's choice */
     uint32_t sources;       /* 127.0.0.1, .2, ... as our addresses; 0: the kernel's choice */
     enum mx_zerocopy zerocopy;
+    enum mx_plan_tls tls_version;
     char run[MX_PLAN_RUN_LEN + 1];
     bool is_lmtp, is_pipelined, is_bdat;
     bool keeps_open;          /* -d: the next message goes over the same connection */
@@ -77,6 +86,10 @@ struct mx_plan {
     bool has_ledger_times;
     bool is_verbose; /* -v: accepted, and without effect */
     bool is_ipv4_only, is_ipv6_only;
+    bool is_tls;        /* from the first octet on */
+    bool is_starttls;   /* not both */
+    bool resumes_tls;   /* a session that connects again resumes its last one */
+    bool is_auth_login; /* LOGIN instead of PLAIN */
 };
 
 /* Fill the plan from the command line. 1: help was asked for and printed, 0, or MX_ECONFIG: what is

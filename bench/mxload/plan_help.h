@@ -37,6 +37,11 @@
     "  --mbox FILE         send the messages of an mbox in turn (\">From \" is unquoted)\n"        \
     "  --seed N            of sizes, recipients and waits\n"                                       \
     "  --zerocopy MODE     auto, on, off: bodies above 32 KB without a copy (default auto)\n"      \
+    "  --tls               TLS from the first octet on    --starttls   by STARTTLS\n"              \
+    "  --tls-resume        a session that connects again resumes its last TLS session\n"           \
+    "  --tls-version V     1.2 or 1.3 only           --tls-name NAME  to ask for (SNI)\n"          \
+    "  --tls-cert FILE     our certificate, PEM      --tls-key FILE   and its key\n"               \
+    "  --auth USER:PASS    log in, by PLAIN          --auth-login     by LOGIN instead\n"          \
     "  --no-verify         no hash in the messages\n"                                              \
     "  --ledger FILE       one line for each message: run, sequence, fate, reply\n"                \
     "  --ledger-times      ... and when it was known (ns of CLOCK_MONOTONIC)\n"                    \

@@ -5,7 +5,8 @@
 #define LLU(value) ((unsigned long long)(value))
 
 static const char *const phase_names[MX_PHASE_COUNT] = {
-    "connect", "banner", "hello", "mail", "rcpt", "data", "group", "final", "message",
+    "connect", "banner", "hello", "starttls", "tls",   "resumed", "auth",
+    "mail",    "rcpt",   "data",  "group",    "final", "message",
 };
 
 static const struct {
@@ -82,6 +83,8 @@ void mx_report_init(struct mx_report *self, struct mx_load *const *loads, uint32
         add(&self->counts, &load->counts, sizeof self->counts);
         add(&self->zerocopies, &load->zerocopies, sizeof self->zerocopies);
         self->has_zerocopy &= load->has_zerocopy;
+        if (self->tls_facts == NULL && load->counts.tls_handshakes > 0)
+            self->tls_facts = &load->tls_facts;
         for (unsigned phase = 0; phase < MX_PHASE_COUNT; phase++)
             mx_histogram_merge(&self->phases[phase], &load->phases[phase]);
         if (load->first_ns > 0 && load->first_ns < first_ns)
@@ -188,6 +191,17 @@ static void print_zerocopies(const struct mx_report *self, FILE *to) {
                 LLU(counts->failed));
 }
 
+static void print_tls(const struct mx_report *self, FILE *to) {
+    const struct mx_counts *counts = &self->counts;
+    if (!self->plan->is_tls && !self->plan->is_starttls)
+        return;
+    fprintf(to, "TLS          %s%s%s: %llu handshakes, %llu of them resumed, %llu failed\n",
+            self->tls_facts != NULL ? self->tls_facts->version : "none",
+            self->tls_facts != NULL ? " " : "",
+            self->tls_facts != NULL ? self->tls_facts->cipher : "", LLU(counts->tls_handshakes),
+            LLU(counts->tls_resumed), LLU(counts->tls_failed));
+}
+
 void mx_report_print(const struct mx_report *self, FILE *to) {
     const struct mx_counts *counts = &self->counts;
     uint64_t bad = counts->refused_4xx + counts->refused_5xx + counts->unknown;
@@ -202,6 +216,7 @@ void mx_report_print(const struct mx_report *self, FILE *to) {
         fprintf(to, "recipients   %llu refused\n", LLU(counts->recipients_refused));
     fprintf(to, "connections  %llu, %llu failed, %llu lost\n", LLU(counts->connections),
             LLU(counts->connections_failed), LLU(counts->connections_lost));
+    print_tls(self, to);
     fputs("bad replies  ", to);
     print_codes(self, to, "", " ");
     fputs("\n", to);
@@ -269,6 +284,22 @@ static void print_json_server(const struct mx_report *self, FILE *to) {
             server->busy, server->delayed, server->disk);
 }
 
+static void print_json_tls(const struct mx_report *self, FILE *to) {
+    const struct mx_counts *counts = &self->counts;
+    const struct mx_tls_facts *facts = self->tls_facts;
+    fputs(",\"tls\":", to);
+    if (!self->plan->is_tls && !self->plan->is_starttls) {
+        fputs("null", to);
+        return;
+    }
+    fprintf(to, "{\"mode\":\"%s\",\"version\":", self->plan->is_tls ? "implicit" : "starttls");
+    print_string(to, facts != NULL ? facts->version : "");
+    fputs(",\"cipher\":", to);
+    print_string(to, facts != NULL ? facts->cipher : "");
+    fprintf(to, ",\"handshakes\":%llu,\"resumed\":%llu,\"failed\":%llu}",
+            LLU(counts->tls_handshakes), LLU(counts->tls_resumed), LLU(counts->tls_failed));
+}
+
 void mx_report_print_json(const struct mx_report *self, FILE *to) {
     const struct mx_counts *counts = &self->counts;
     fprintf(to, "{\"run\":\"%s\",\"target\":", self->plan->run);
@@ -300,6 +331,7 @@ void mx_report_print_json(const struct mx_report *self, FILE *to) {
             mx_plan_zerocopy_names[self->plan->zerocopy], self->has_zerocopy ? "true" : "false",
             LLU(self->zerocopies.sent), LLU(self->zerocopies.octets), LLU(self->zerocopies.noticed),
             LLU(self->zerocopies.copied), LLU(self->zerocopies.failed));
+    print_json_tls(self, to);
     fprintf(to, ",\"interrupted\":%s,\"ended_early\":",
             self->shared->is_interrupted ? "true" : "false");
     if (self->shared->has_reason)

@@ -27,6 +27,7 @@ struct mx_report {
     const struct mx_plan *plan;
     const struct mx_shared *shared;
     struct mx_counts counts;
+    const struct mx_tls_facts *tls_facts; /* of the first handshake; NULL: there was none */
     struct mx_zerocopies zerocopies;
     bool has_zerocopy; /* all workers still send so */
     struct mx_histogram phases[MX_PHASE_COUNT];

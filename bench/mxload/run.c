@@ -1,5 +1,7 @@
 /* run.c - one worker's thread, from its memory to what it has used. */
 #include "bench/mxload/load.h"
+#include "bench/mxload/secure.h"
+#include "tls/library.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,6 +91,8 @@ int mx_load_run(struct mx_load *self) {
     int err = mx_ledger_flush(&self->ledger);
     if (self->error == 0)
         self->error = err;
+    if (self->shared->tls != NULL)
+        mx_tls_thread_end();
     atomic_store(&self->has_ended, true);
     return self->error;
 }
@@ -127,7 +131,8 @@ static int new_clients(struct mx_load *self) {
         self->clients[i].fd = -1;
         mx_mail_draft_init(&self->clients[i].draft, self->drafts + i * octets);
     }
-    return new_sources(self);
+    int err = mx_secure_new(self);
+    return err == 0 ? new_sources(self) : err;
 }
 
 int mx_load_new(struct mx_load **out, const struct mx_mail_kit *kit, struct mx_shared *shared,
@@ -163,6 +168,7 @@ void mx_load_free(struct mx_load *self) {
             close(self->clients[i].fd);
     }
     mx_ledger_free(&self->ledger);
+    mx_secure_free(self);
     free(self->clients);
     free(self->idle);
     free(self->drafts);

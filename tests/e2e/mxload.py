@@ -454,7 +454,7 @@ def test_everything_ends_by_itself():
 def test_usage():
     for arguments in ([], ["-q", "x:25"], ["-s"], ["-s", "0", "x:25"], ["-l", "2-1", "127.0.0.1"],
                       ["127.0.0.1:0"], ["127.0.0.1:99999"], ["host.example:25"], ["unix:/tmp/x"],
-                      ["--tls", "127.0.0.1"], ["--rate", "no", "127.0.0.1"], ["-6", "127.0.0.1"],
+                      ["--tls", "--starttls", "127.0.0.1"], ["--rate", "no", "127.0.0.1"], ["-6", "127.0.0.1"],
                       ["[::1:25"], ["-f", "a\r\nb", "127.0.0.1"], ["--json=1", "127.0.0.1"]):
         said = mxload(*arguments, status=2)
         assert said.startswith("mxload: "), said

@@ -178,3 +178,31 @@ Test(load_mail, commands) {
         end(&fixture);
     }
 }
+
+/* RFC 4616, and what everybody calls LOGIN. */
+Test(load_mail, what_is_said_to_log_in) {
+    struct mx_plan plan = base();
+    struct mx_mail_kit kit;
+    plan.auth = "bob:pass:word";
+    cr_assert_eq(mx_mail_kit_new(&kit, &plan), 0);
+    cr_expect(mx_span_equal(kit.auth[0], MX_SPAN("AUTH PLAIN AGJvYgBwYXNzOndvcmQ=\r\n")));
+    cr_expect_eq(kit.auth[1].len, 0U);
+    mx_mail_kit_free(&kit);
+    plan.is_auth_login = true;
+    cr_assert_eq(mx_mail_kit_new(&kit, &plan), 0);
+    cr_expect(mx_span_equal(kit.auth[0], MX_SPAN("AUTH LOGIN\r\n")));
+    cr_expect(mx_span_equal(kit.auth[1], MX_SPAN("Ym9i\r\n")));
+    cr_expect(mx_span_equal(kit.auth[2], MX_SPAN("cGFzczp3b3Jk\r\n")));
+    mx_mail_kit_free(&kit);
+    char longest[MX_PLAN_AUTH_MAX + 1];
+    memset(longest, 'x', MX_PLAN_AUTH_MAX);
+    longest[MX_PLAN_AUTH_MAX] = '\0';
+    longest[100] = ':';
+    plan.auth = longest;
+    for (int i = 0; i < 2; i++) {
+        plan.is_auth_login = i == 1;
+        cr_assert_eq(mx_mail_kit_new(&kit, &plan), 0);
+        cr_expect_eq(kit.auth[0].len, i == 1 ? 12U : 13U + (MX_PLAN_AUTH_MAX + 2 + 1) / 3 * 4);
+        mx_mail_kit_free(&kit);
+    }
+}

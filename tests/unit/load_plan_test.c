@@ -60,6 +60,21 @@ Test(load_plan, what_follows_from_what) {
     cr_expect_eq(ntohs(((const struct sockaddr_in6 *)&plan.address)->sin6_port), 25);
 }
 
+Test(load_plan, tls_and_auth) {
+    struct mx_plan plan;
+    cr_assert_eq(parse(&plan, "--tls --tls-resume --tls-version 1.2 --tls-name a.b --tls-cert c "
+                              "--tls-key=k --auth u:p:q --auth-login ::1"),
+                 0);
+    cr_expect(plan.is_tls && !plan.is_starttls && plan.resumes_tls && plan.is_auth_login);
+    cr_expect_eq(plan.tls_version, MX_PLAN_TLS_12);
+    cr_expect_str_eq(plan.tls_name, "a.b");
+    cr_expect_str_eq(plan.tls_cert, "c");
+    cr_expect_str_eq(plan.tls_key, "k");
+    cr_expect_str_eq(plan.auth, "u:p:q");
+    cr_assert_eq(parse(&plan, "--starttls ::1"), 0);
+    cr_expect(plan.is_starttls && !plan.is_tls && plan.tls_version == MX_PLAN_TLS_ANY);
+}
+
 Test(load_plan, nonsense_is_refused) {
     static const char *const lines[] = {
         "",
@@ -90,7 +105,15 @@ Test(load_plan, nonsense_is_refused) {
         "-6 127.1",
         "unix:/x",
         "-o ::1",
-        "--tls ::1",
+        "--tls --starttls ::1",
+        "--tls --tls-version 1.1 ::1",
+        "--tls --tls-cert x ::1",
+        "--tls --tls-key x ::1",
+        "--tls --zerocopy on ::1",
+        "--tls-resume ::1",
+        "--tls-name x ::1",
+        "--auth nobody ::1",
+        "--auth-login ::1",
         "--zerocopy yes ::1",
         "--zerocopy",
         "--eml x --mbox y ::1",
