@@ -72,6 +72,16 @@ int mx_server_tls_load(struct mx_server *self, struct mx_rules *rules) {
     return mx_rules_load_tls(rules, time(NULL), tell, self);
 }
 
+int64_t mx_server_tls_end_s(const struct mx_server *self) {
+    int64_t first_s = 0;
+    for (uint32_t i = 0; self->rules != NULL && i < self->rules->tls_count; i++) {
+        int64_t end_s = self->rules->tls_slots[i].not_after_s;
+        if (end_s > 0 && (first_s == 0 || end_s < first_s))
+            first_s = end_s;
+    }
+    return first_s;
+}
+
 void mx_server_tls_turn(struct mx_server *self) {
     int64_t now_s = time(NULL);
     if (now_s >= self->tls.watched_s && now_s < self->tls.watched_s + MX_CERTIFICATE_WATCH_S)

@@ -18,5 +18,8 @@ void mx_server_tls_deinit(struct mx_server *self);
 /* Read the certificates of the rules. 0 or MX_ECONFIG; logged with their places in the file. */
 MX_MUST_CHECK int mx_server_tls_load(struct mx_server *self, struct mx_rules *rules);
 
+/* When the certificate that ends first will end, seconds since 1970; 0: there is none. */
+int64_t mx_server_tls_end_s(const struct mx_server *self);
+
 /* Now and then: keys turn, certificates are watched. */
 void mx_server_tls_turn(struct mx_server *self);

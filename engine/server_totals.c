@@ -49,6 +49,7 @@ static void log_counters(struct mx_server *self, enum mx_log_severity severity) 
     MX_ENGINE_COUNTERS(PUT_ENGINE)
 #undef PUT_PROTO
 #undef PUT_ENGINE
+    put(&report, "certificate_end", (uint64_t)mx_server_tls_end_s(self));
     mx_log_end(&report.line);
 }
 

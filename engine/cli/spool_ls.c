@@ -25,9 +25,11 @@ static int print(void *context, struct mx_spool_segment *segment,
     mx_cli_time_format(record->received_ns, time);
     if (self->is_json)
         printf("{\"id\":\"%s\",\"state\":\"%s\",\"size\":%" PRIu64
-               ",\"recipients\":%u,\"pending\":%u,\"received\":\"%s\",\"authenticated\":%s}\n",
+               ",\"recipients\":%u,\"pending\":%u,\"received\":\"%s\",\"authenticated\":%s"
+               ",\"tls\":%s}\n",
                id_text, state, record->total_octets, record->rcpt_count, pending, time,
-               record->flags & MX_SPOOL_AUTH ? "true" : "false");
+               record->flags & MX_SPOOL_AUTH ? "true" : "false",
+               record->flags & MX_SPOOL_TLS ? "true" : "false");
     else
         printf("%s %s %" PRIu64 " %u %s\n", id_text, state, record->total_octets,
                record->rcpt_count, time);

@@ -47,6 +47,26 @@ static void put_auth(struct cursor *self, const struct mx_session *session) {
         put_span(self, MX_SPOOL_ENV_AUTH_PARAM, param);
 }
 
+/* What is not known is left out. */
+static void put_tls(struct cursor *self, const struct mx_session *session) {
+    const struct mx_session_tls *tls = session->is_tls ? session->tls : NULL;
+    if (tls == NULL)
+        return;
+    const struct {
+        enum mx_spool_envelope type;
+        struct mx_span text;
+    } rows[] = {
+        {MX_SPOOL_ENV_TLS_VERSION, tls->version       },
+        {MX_SPOOL_ENV_TLS_CIPHER,  tls->cipher        },
+        {MX_SPOOL_ENV_TLS_SNI,     tls->sni           },
+        {MX_SPOOL_ENV_TLS_SUBJECT, tls->client_subject},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].text.len > 0)
+            put_span(self, rows[i].type, rows[i].text);
+    }
+}
+
 /* Of the recipient that was put last. */
 static void put_rcpt_extras(struct cursor *self, const struct mx_rcpt *rcpt) {
     static const struct {
@@ -126,6 +146,7 @@ uint32_t mx_spool_envelope_put(const struct mx_spool_origin *origin, char *to) {
         put(&cursor, MX_SPOOL_ENV_BODY, &envelope->body_type, sizeof envelope->body_type);
     put(&cursor, MX_SPOOL_ENV_SESSION, &session->id, sizeof session->id);
     put_auth(&cursor, session);
+    put_tls(&cursor, session);
     put_extras(&cursor, envelope);
     put_attributes(&cursor, origin->attributes);
     return cursor.len;
@@ -140,6 +161,7 @@ uint16_t mx_spool_envelope_flags(const struct mx_session *session) {
     flags |= envelope->body_type == MX_BODY_BINARYMIME ? MX_SPOOL_BINARY : 0;
     flags |= envelope->is_smtputf8 ? MX_SPOOL_UTF8 : 0;
     flags |= session->conf->proto == MX_PROTO_LMTP ? MX_SPOOL_LMTP : 0;
+    flags |= session->is_tls ? MX_SPOOL_TLS : 0;
     flags |= session->is_authenticated ? MX_SPOOL_AUTH : 0;
     return (uint16_t)flags;
 }

@@ -58,7 +58,8 @@ def test_ls():
                            f"{world.ids[2]} queued 180000 1 2023-11-14T22:13:20.123Z"])
         lines = [json.loads(line) for line in world.ls("--json")]
         equal(lines[1], {"id": world.ids[1], "state": "queued", "size": 11, "recipients": 2,
-                         "pending": 2, "received": "2023-11-14T22:13:20.123Z", "authenticated": False})
+                         "pending": 2, "received": "2023-11-14T22:13:20.123Z", "authenticated": False,
+                         "tls": False})
 
 
 def test_nothing_is_written():
