@@ -77,7 +77,9 @@ static uint64_t recycled_octets(const struct mx_spool_keeper *self, uint32_t cor
 void mx_spool_keeper_publish_space(struct mx_spool_keeper *self) {
     uint64_t octets = 0;
     uint32_t failed = 0;
+    bool is_broken = true;
     for (uint32_t dir = 0; dir < MX_SPOOL_DIRS; dir++) {
+        is_broken &= !mx_spool_keeper_is_usable(self, dir);
         octets += mx_spool_keeper_is_usable(self, dir) ? free_octets(self, dir) : 0;
         failed |= self->has_failed[dir] ? 1u << dir : 0;
     }
@@ -89,6 +91,7 @@ void mx_spool_keeper_publish_space(struct mx_spool_keeper *self) {
         struct mx_spool_lane *lane = &self->lanes[i].shared;
         atomic_store(&lane->unallocated_octets, share + recycled_octets(self, i));
         atomic_store(&lane->failed_dirs, failed);
+        atomic_store(&lane->is_broken, is_broken);
     }
 }
 

@@ -2,6 +2,7 @@
  * segments that are full the other way. Two rings with one writer and one reader each; no locks.
  */
 #pragma once
+#include <errno.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -44,6 +45,7 @@ struct mx_spool_lane {
     /* octets of the segments that this lane may still get */
     _Atomic uint64_t unallocated_octets;
     _Atomic uint32_t failed_dirs; /* bits: segments there are given back */
+    _Atomic bool is_broken;       /* that is all of them: not space is missing */
     /* the disk has failed too often: no mail is taken, until the keeper thinks better of it */
     _Atomic bool is_stopped;
     struct mx_spool_ready ready[MX_SPOOL_READY_MAX];
@@ -75,6 +77,11 @@ static inline void mx_spool_lane_retire(struct mx_spool_lane *self,
     self->retired[tail % MX_SPOOL_RETIRED_MAX] = *retired;
     atomic_store_explicit(&self->retired_tail, tail + 1, memory_order_release);
     sem_post(self->wake);
+}
+
+/* Worker: why there is no space. */
+static inline int mx_spool_lane_no_space(struct mx_spool_lane *self) {
+    return atomic_load_explicit(&self->is_broken, memory_order_relaxed) ? -EIO : -ENOSPC;
 }
 
 /* Keeper: how many does the worker still have; offer one more (there must be fewer than

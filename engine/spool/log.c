@@ -76,8 +76,9 @@ int mx_spool_log_has_space(struct mx_spool_log *self, uint64_t octets) {
     uint64_t want = octets_on_disk(octets > 0 ? octets : MX_SPOOL_RESERVE_STEP);
     uint64_t free = free_octets(self);
     if (self->reserved_octets > free || want > free - self->reserved_octets) {
-        self->counters.full++;
-        return -ENOSPC;
+        int err = mx_spool_lane_no_space(self->lane);
+        self->counters.full += err == -ENOSPC;
+        return err;
     }
     return 0;
 }

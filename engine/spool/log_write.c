@@ -319,7 +319,8 @@ static int dead_end(struct mx_spool_log *self) {
     if (atomic_load_explicit(&self->lane->is_stopped, memory_order_relaxed))
         return -EIO;
     bool is_full = atomic_load_explicit(&self->lane->unallocated_octets, memory_order_acquire) == 0;
-    return is_full && mx_spool_lane_ready(self->lane) == 0 ? -ENOSPC : 0;
+    bool is_over = is_full && mx_spool_lane_ready(self->lane) == 0;
+    return is_over ? mx_spool_lane_no_space(self->lane) : 0;
 }
 
 /* ---- the turn ---- */

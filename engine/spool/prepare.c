@@ -41,7 +41,8 @@ int mx_spool_prepare_open(int root_fd, uint32_t core, uint32_t number, bool *is_
     return fd < 0 ? -errno : fd;
 }
 
-/* Copy on write would make every batch a new extent, and a full disk possible at any write. */
+/* Copy on write would make every batch a new extent, and a full disk possible at any write. What a
+ * folder asks for in the way of compression has to go first. */
 static int forbid_copy_on_write(int fd) {
     struct statfs fs;
     int flags = 0;
@@ -50,6 +51,10 @@ static int forbid_copy_on_write(int fd) {
     if (fs.f_type != BTRFS_SUPER_MAGIC)
         return 0;
     if (ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0)
+        return -EOPNOTSUPP;
+    int asked = flags & (FS_COMPR_FL | FS_NOCOMP_FL);
+    flags &= ~asked;
+    if (asked != 0 && ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0)
         return -EOPNOTSUPP;
     flags |= FS_NOCOW_FL;
     return ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0 ? -EOPNOTSUPP : 0;
