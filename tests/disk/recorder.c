@@ -315,6 +315,15 @@ static void serve(struct recorder *self) {
     }
 }
 
+/* Whoever is the last in its namespace unmounts all there is, which we would have to serve: not for
+ * us, who end the connection first. */
+static int connection = -1;
+
+static void on_end(int number) {
+    close(connection);
+    _exit(128 + number);
+}
+
 int main(int argc, char **argv) {
     static _Alignas(PAGE) char request[REQUEST_MAX], reply[WRITE_MAX];
     if (argc != 4) {
@@ -324,7 +333,8 @@ int main(int argc, char **argv) {
     struct recorder self = {.request = request, .answer = reply};
     struct stat about;
     char options[64];
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGTERM, on_end);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     self.image = open(argv[1], O_RDWR | O_CLOEXEC);
     if (self.image < 0 || fstat(self.image, &about) < 0)
         die(argv[1]);
@@ -335,6 +345,7 @@ int main(int argc, char **argv) {
     self.fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
     if (self.fuse < 0)
         die("/dev/fuse");
+    connection = self.fuse;
     snprintf(options, sizeof options, "fd=%d,rootmode=40000,user_id=0,group_id=0", self.fuse);
     if (mount("recorder", argv[3], "fuse", MS_NOSUID | MS_NODEV, options) < 0)
         die(argv[3]);

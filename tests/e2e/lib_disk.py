@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from lib_mxring import MXRING, equal, skip, tool
+from lib_mxring import MXRING, equal, eventually, skip, tool
 
 RECORDER = os.path.join(os.path.dirname(MXRING), "tests", "disk_recorder")
 SECTOR = 512
@@ -54,16 +54,18 @@ def command(*arguments, seconds=60):
     return result.stdout
 
 
-def can_mount(path, kind, image):
+def can_mount(path, kind, image, options=""):
     """Mount an image at path. False: the file system on it cannot be used."""
     os.makedirs(path, exist_ok=True)
-    how = "loop" + FILE_SYSTEMS[kind][2]
+    how = "loop" + FILE_SYSTEMS[kind][2] + (options and f",{options}")
     return subprocess.run(["mount", "-t", kind, "-o", how, image, path], capture_output=True,
                           timeout=60, check=False).returncode == 0
 
 
 def unmount(path):
-    command("umount", path)
+    """The kernel may still be closing what a server that was killed had in its ring."""
+    eventually(lambda: subprocess.run(["umount", path], capture_output=True, timeout=60,
+                                      check=False).returncode == 0, f"umount {path}")
 
 
 class Disk:
@@ -84,7 +86,7 @@ class Disk:
         if self.process.stdout.readline() != b"ready\n":
             skip("the recorder cannot mount")
         if not can_mount(self.path, kind, f"{self.fuse}/disk"):
-            self.process.kill()
+            self.process.terminate()
             skip(f"{kind} cannot be mounted through a loop device here")
         self.is_mounted = True
 
@@ -106,19 +108,27 @@ class Disk:
             return {name: int(value) for name, value in
                     (line.split() for line in file.read(4096).decode().splitlines())}
 
+    def device(self):
+        """The loop device."""
+        return command("findmnt", "-no", "SOURCE", self.path).strip()
+
+    def mount_again(self, options=""):
+        """After it was unmounted by hand."""
+        assert can_mount(self.path, self.kind, f"{self.fuse}/disk", options), "mounted again"
+
     def close(self):
         """Unmount everything; the log is whole then."""
-        if self.is_mounted:
-            self.tell("delay 0 0")
-            self.tell("fail write 0 0 0")
-            self.tell("fail flush 0 0")
-            command("umount", self.path)
-            command("umount", self.fuse)
-            self.is_mounted = False
         try:
+            if self.is_mounted:
+                for text in ("delay 0 0", "fail write 0 0 0", "fail flush 0 0"):
+                    self.tell(text)
+                unmount(self.path)
+                unmount(self.fuse)
+                self.is_mounted = False
             equal(self.process.wait(20), 0, "the recorder")
         finally:
-            self.process.kill()
+            self.process.terminate()
+            self.process.wait()
             self.process.stdout.close()
 
 
