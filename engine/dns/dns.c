@@ -3,6 +3,7 @@
 #include "engine/confine.h"
 #include "engine/dns/flights.h"
 #include "engine/dns/servers.h"
+#include "engine/waker.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -14,10 +15,6 @@
 #include <unistd.h>
 
 enum {
-    CQ_ENTRIES = 256,
-    UNHEARD_MAX = 128,
-    RETRY_MS = 1,         /* a wake-up was refused (memory, a full queue): time to the next try */
-    RETRIES_MAX = 1000,   /* ... and how often, when there is no room for more of them */
     SLEEP_MAX_MS = 60000, /* with nothing to do */
 };
 
@@ -33,10 +30,8 @@ struct mx_dns {
     struct mx_dns_servers servers;
     int wake_fd;
     uint64_t now_ms;
-    int unheard[UNHEARD_MAX]; /* rings that are to be woken */
-    unsigned unheard_count;
     struct mx_dns_counters counters;
-    struct mx_ring ring;
+    struct mx_waker waker;
     pthread_t thread;
     sem_t started;
     bool has_thread;
@@ -176,40 +171,12 @@ bool mx_dns_finish(struct mx_dns *self, struct mx_dns_question *question,
     return was_empty;
 }
 
-/* A message completes here only when it failed: then all are told again. */
-static bool wake_askers(struct mx_dns *self) {
-    const struct mx_ring_wait no_sleep = {.events = 0};
-    if (self->unheard_count == 0)
-        return true;
-    for (unsigned i = 0; i < self->unheard_count; i++)
-        mx_ring_message(&self->ring, self->unheard[i], 0, mx_op_pack(MX_OP_HELPED, 0, 0),
-                        mx_op_pack(MX_OP_NONE, 0, 0));
-    int err = mx_ring_turn(&self->ring, &no_sleep);
-    unsigned failures = mx_ring_ready(&self->ring);
-    mx_ring_consume(&self->ring, failures);
-    if (err < 0 || failures > 0)
-        return false;
-    self->unheard_count = 0;
-    return true;
-}
-
-static void sleep_ms(long ms) {
-    const struct timespec moment = {0, ms * 1000000L};
-    nanosleep(&moment, NULL);
-}
-
 /* Whoever puts the first job into an inbox sees to it that its owner looks. */
 static void finish(struct mx_dns *self, struct mx_dns_question *question,
                    const struct mx_dns_answer *answer) {
     int ring_fd = question->job->inbox->ring_fd;
-    if (!mx_dns_finish(self, question, answer) || ring_fd < 0)
-        return;
-    for (int i = 0; self->unheard_count == UNHEARD_MAX && !wake_askers(self); i++) {
-        if (i == RETRIES_MAX) /* its owner looks by himself in the end */
-            return;
-        sleep_ms(RETRY_MS);
-    }
-    self->unheard[self->unheard_count++] = ring_fd;
+    if (mx_dns_finish(self, question, answer))
+        mx_waker_note(&self->waker, ring_fd);
 }
 
 static void finish_all(struct mx_dns *self, struct mx_dns_flight *flight,
@@ -344,8 +311,8 @@ static int plan_sleep(struct mx_dns *self) {
     int64_t left = oldest != NULL ? (int64_t)(oldest->deadline_ms - self->now_ms) : ms;
     if (left < ms)
         ms = left > 0 ? left : 0;
-    if (self->unheard_count > 0 && ms > RETRY_MS)
-        ms = RETRY_MS;
+    if (mx_waker_is_waiting(&self->waker) && ms > MX_WAKER_RETRY_MS)
+        ms = MX_WAKER_RETRY_MS;
     return (int)ms;
 }
 
@@ -376,14 +343,14 @@ static void turn(struct mx_dns *self) {
     expire(self);
     take_questions(self);
     publish_cache(self);
-    if (!wake_askers(self)) {
+    if (!mx_waker_wake(&self->waker)) {
         /* again after a moment, see plan_sleep */
     }
 }
 
 static void *main_of(void *argument) {
     struct mx_dns *self = argument;
-    self->error = mx_ring_start(&self->ring);
+    self->error = mx_waker_start(&self->waker);
     if (self->error == 0 && mx_confine_resolver() < 0) {
         /* no seccomp here: the workers have said so */
     }
@@ -429,7 +396,7 @@ int mx_dns_new(struct mx_dns **result, const struct mx_conf_dns *conf) {
 }
 
 int mx_dns_start(struct mx_dns *self, uint32_t features) {
-    int err = mx_ring_init(&self->ring, features & ~(uint32_t)MX_RING_DIRECT, 0, CQ_ENTRIES);
+    int err = mx_waker_init(&self->waker, features);
     if (err < 0)
         return err;
     err = pthread_create(&self->thread, NULL, main_of, self);
@@ -451,7 +418,7 @@ void mx_dns_free(struct mx_dns *self) {
         pthread_join(self->thread, NULL);
     }
     mx_dns_servers_free(&self->servers);
-    mx_ring_deinit(&self->ring);
+    mx_waker_deinit(&self->waker);
     mx_dns_cache_free(self->cache);
     mx_dns_flights_free(&self->flights);
     if (self->wake_fd >= 0)
