@@ -59,6 +59,8 @@ struct mx_conf_engine {
     bool use_direct;                 /* direct descriptors where the kernel can; true */
     bool use_hand_over;              /* new connections go to the emptiest worker; true */
     uint64_t policy_memory_octets;   /* what hooks remember of clients; 1M..64G; 16M */
+    uint64_t scan_memory_octets;     /* messages that scanners look at; 1M..64G; 64M */
+    uint32_t scan_talks;             /* with scanners at a time; 1..65536; 1024 */
     uint32_t helper_threads;         /* 0 = auto: one for two CPUs; 1..64 */
     uint32_t helper_queue;           /* jobs that may wait for them; 1..65536; 256 */
     const char *tls_ticket_key_path; /* as written; NULL: keys that end with the process */

@@ -209,6 +209,14 @@ const struct mx_row mx_schema[] = {
     {"policyMemory", ENGINE, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 1 * M, 64 * G, "16M", NULL, NULL,
      CONF(engine.policy_memory_octets),
      "what hooks remember of clients beyond a connection; touched as it is used"},
+    {"scanMemory", ENGINE, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 1 * M, 64 * G, "64M", NULL, NULL,
+     CONF(engine.scan_memory_octets),
+     "messages that are shown to scanners (milter, rspamd, spamd); shared out among the workers, "
+     "touched as it is used. Without room for a message the hook's onFailure decides"},
+    {"scanConversations", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 65536, "1024", NULL, NULL,
+     CONF(engine.scan_talks),
+     "with scanners at a time, those that wait for a connection included; beyond it the hook's "
+     "onFailure decides"},
     {"helperThreads", ENGINE, MX_TYPE_NUMBER, MX_UNIT_NONE, 0, 1, 64, "auto", NULL,
      words_workers, CONF(engine.helper_threads),
      "threads beside the workers that compute password hashes; auto: one for two CPUs"},

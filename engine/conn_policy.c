@@ -161,6 +161,8 @@ void mx_conn_policy_init(struct mx_worker *worker) {
         .memo = worker->fleet->memo,
         .helper = worker->fleet->helper,
         .dns = worker->fleet->dns,
+        .scan = worker->fleet->scan,
+        .texts = worker->texts.memory != NULL ? &worker->texts : NULL,
         .inbox = &worker->inbox,
         .answer = on_answer,
         .hold = hold,

@@ -124,9 +124,15 @@ static bool do_delay(struct mx_worker *worker, struct mx_conn *conn) {
 }
 
 struct mx_sink_message mx_conn_message(const struct mx_worker *worker, struct mx_conn *conn) {
-    return (struct mx_sink_message){mx_worker_op(worker, MX_OP_NONE, conn), conn->sink_token,
-                                    &conn->session, conn->service->server->name,
-                                    mx_policy_notes(conn->policy)};
+    struct mx_sink_message message = {
+        .owner = mx_worker_op(worker, MX_OP_NONE, conn),
+        .token = conn->sink_token,
+        .session = &conn->session,
+        .server_name = conn->service->server->name,
+        .attributes = mx_policy_notes(conn->policy),
+    };
+    message.header = mx_policy_header(conn->policy, &message.header_replaces);
+    return message;
 }
 
 /* True: the sink can take something. False: the connection waits until it can. */
@@ -174,8 +180,14 @@ static bool do_body(struct mx_worker *worker, struct mx_conn *conn) {
 static bool do_commit(struct mx_worker *worker, struct mx_conn *conn) {
     struct mx_sink *sink = mx_worker_sink(worker, conn);
     struct mx_sink_message message = mx_conn_message(worker, conn);
-    int err = sink->class->commit(sink, &message);
+    int err = 0;
     conn->activity_ms = worker->now_ms;
+    if (mx_policy_is_discarded(conn->policy)) {
+        sink->class->abort(sink, &message);
+        worker->counters.discarded++;
+    } else {
+        err = sink->class->commit(sink, &message);
+    }
     if (err == MX_EPENDING) {
         conn->wait = MX_WAIT_COMMIT;
         return false;

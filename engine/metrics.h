@@ -32,6 +32,7 @@
     X(memory_refused, "connections", "closed because the session memory was used up")              \
     X(helper_refused, "logins", "refused with 454 because too many waited for the helpers")        \
     X(hook_timeouts, "questions", "hooks that got no answer in time: onFailure decided")           \
+    X(discarded, "messages", "accepted and thrown away, as a milter said")                         \
     X(drain_killed, "sessions", "ended by drainTimeout in the middle of something")                \
     X(connection_timeouts, "sessions", "ended by connectionTimeout")                               \
     X(proxy_timeouts, "connections", "closed because no PROXY header came in time")                \

@@ -385,6 +385,8 @@ int mx_worker_init(struct mx_worker *self, struct mx_fleet *fleet, uint32_t inde
                           fleet->conf->log.format == MX_LOG_FORMAT_JSON);
     if (err == 0)
         err = mx_buddy_init(&self->buddy, conf->session_memory_octets);
+    if (err == 0 && conf->scan_memory_octets > 0)
+        err = mx_fulltext_pool_init(&self->texts, conf->scan_memory_octets / fleet->worker_count);
     if (err == 0)
         err = init_slots(self);
     if (err == 0)
@@ -414,6 +416,7 @@ void mx_worker_deinit(struct mx_worker *self) {
     mx_conn_tls_pool_deinit(&self->tls);
     mx_buf_deinit(&self->buf);
     mx_buddy_deinit(&self->buddy);
+    mx_fulltext_pool_deinit(&self->texts);
     mx_log_deinit(&self->log);
     if (self->conns != NULL)
         munmap(self->conns, self->conn_capacity * sizeof *self->conns);

@@ -22,6 +22,7 @@
 enum { MX_NO_SLOT = UINT32_MAX >> 1 };
 
 struct mx_dns;
+struct mx_scan;
 struct mx_spool_log;
 
 /* Messages from the main thread. */
@@ -46,6 +47,7 @@ struct mx_fleet {
     struct mx_helper *helper;             /* NULL: there is nobody to help (mxring sink) */
     struct mx_memo *memo;                 /* likewise */
     struct mx_dns *dns;                   /* NULL: there are no look-ups (mxring sink) */
+    struct mx_scan *scan;                 /* NULL: there are no scanners (mxring sink) */
     _Atomic(const struct mx_swap *) swap; /* of the reload under way */
     uint32_t worker_count;
     uint32_t max_connections; /* effective, whole process */
@@ -95,6 +97,7 @@ struct mx_worker {
     uint32_t passing;     /* connections on their way to another worker */
     struct mx_helper_inbox inbox;
     struct mx_policy_host policy;
+    struct mx_fulltext_pool texts; /* for scanners; empty: there are none (mxring sink) */
     struct mx_batch batch;
     struct mx_spool_log *spool; /* NULL: mail is not kept */
     uint32_t *sink_waiters;     /* ring of conn_capacity slots that wait for the sink ... */

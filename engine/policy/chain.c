@@ -35,6 +35,9 @@ static void add_part(struct mx_chain *self, struct parts *parts, const struct mx
                           .scratch_at = self->scratch_octets};
     self->memory_octets += aligned(class->memory_octets);
     self->scratch_octets += aligned(class->scratch_octets);
+    uint64_t text_octets = class->text_octets != NULL ? class->text_octets(options) : 0;
+    if (text_octets > self->text_octets)
+        self->text_octets = text_octets;
 }
 
 /* Points that a class has besides those with a function: the header is gathered for CONTENT. */

@@ -23,6 +23,7 @@ struct mx_chain {
     uint16_t first[MX_HOOK_POINT_COUNT], count[MX_HOOK_POINT_COUNT];
     bool needs_block[MX_HOOK_POINT_COUNT];  /* some hook there has memory of its own */
     uint32_t memory_octets, scratch_octets; /* of all hooks */
+    uint64_t text_octets; /* longest message that a hook wants to see as a whole; 0: none does */
 };
 
 /* 0 or -ENOMEM. Sets what the chain wants in *session_conf. */
@@ -33,5 +34,6 @@ void mx_chain_deinit(struct mx_chain *self);
 
 /* Is the header of messages gathered before it is stored? */
 static inline bool mx_chain_has_header(const struct mx_chain *self) {
-    return self->count[MX_HOOK_HEADER] > 0 || self->count[MX_HOOK_CONTENT] > 0;
+    return self->count[MX_HOOK_HEADER] > 0 || self->count[MX_HOOK_CONTENT] > 0 ||
+           self->text_octets > 0;
 }

@@ -137,6 +137,7 @@ static char *open_gap(struct mx_header *self, uint32_t at, uint32_t old_len, uin
     assert(at + old_len <= self->len && self->len - old_len + new_len <= self->cap);
     memmove(self->ptr + at + new_len, self->ptr + at + old_len, self->len - at - old_len);
     self->len = self->len - old_len + new_len;
+    self->is_changed = true;
     return self->ptr + at;
 }
 
@@ -165,17 +166,23 @@ static void remove_others(struct mx_header *self, struct mx_span name, uint32_t 
     }
 }
 
+/* A last line without its end gets one; room for it and so many octets more. */
+static int make_room(struct mx_header *self, uint64_t octets) {
+    static const struct mx_span crlf = MX_SPAN("\r\n");
+    bool is_cut = !self->is_over && self->len > 0 && self->ptr[self->len - 1] != '\n';
+    int err = reserve(self, self->len + octets + (is_cut ? crlf.len : 0));
+    if (err == 0 && is_cut)
+        put(open_gap(self, self->len, 0, (uint32_t)crlf.len), crlf);
+    return err;
+}
+
 int mx_header_set(struct mx_header *self, struct mx_span name, struct mx_span value) {
     static const struct mx_span colon = MX_SPAN(": "), crlf = MX_SPAN("\r\n");
     uint64_t len = (uint64_t)name.len + colon.len + value.len + crlf.len;
     struct mx_header_field field = {0};
-    /* a last line without its end gets one */
-    bool is_cut = !self->is_over && self->len > 0 && self->ptr[self->len - 1] != '\n';
-    int err = reserve(self, self->len + len + (is_cut ? crlf.len : 0));
+    int err = make_room(self, len);
     if (err < 0)
         return err;
-    if (is_cut)
-        put(open_gap(self, self->len, 0, (uint32_t)crlf.len), crlf);
     uint32_t at = 0, begin = 0, old_len = 0;
     if (mx_header_find(self, name, &at, &field)) {
         begin = (uint32_t)(field.whole.ptr - self->ptr);
@@ -186,6 +193,41 @@ int mx_header_set(struct mx_header *self, struct mx_span name, struct mx_span va
     char *to = open_gap(self, begin, old_len, (uint32_t)len);
     put(put(put(put(to, name), colon), value), crlf);
     remove_others(self, name, begin + (uint32_t)len);
+    return 0;
+}
+
+int mx_header_insert(struct mx_header *self, uint32_t at, struct mx_span whole) {
+    assert(whole.len > 2 && whole.ptr[whole.len - 1] == '\n');
+    int err = make_room(self, whole.len);
+    if (err < 0)
+        return err;
+    struct mx_header_field field;
+    uint32_t cursor = 0, begin = 0;
+    bool is_there = mx_header_next(self, &cursor, &field);
+    for (; is_there && at > 0; at--)
+        is_there = mx_header_next(self, &cursor, &field);
+    begin = is_there ? (uint32_t)(field.whole.ptr - self->ptr) : end_of_fields(self);
+    put(open_gap(self, begin, 0, (uint32_t)whole.len), whole);
+    return 0;
+}
+
+int mx_header_replace(struct mx_header *self, struct mx_span name, uint32_t nth,
+                      struct mx_span whole) {
+    struct mx_header_field field;
+    uint32_t at = 0;
+    bool is_there = mx_header_find(self, name, &at, &field);
+    for (; is_there && nth > 1; nth--)
+        is_there = mx_header_find(self, name, &at, &field);
+    if (!is_there)
+        return -ENOENT;
+    uint32_t begin = (uint32_t)(field.whole.ptr - self->ptr);
+    uint32_t old_len = (uint32_t)field.whole.len;
+    int err = whole.len > old_len ? reserve(self, self->len + (uint64_t)whole.len - old_len) : 0;
+    if (err < 0)
+        return err;
+    char *to = open_gap(self, begin, old_len, (uint32_t)whole.len);
+    if (whole.len > 0)
+        put(to, whole);
     return 0;
 }
 

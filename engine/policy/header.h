@@ -14,6 +14,7 @@ struct mx_header {
     uint32_t len, cap;
     uint32_t line_octets; /* of the line that is not over */
     bool is_over;         /* the empty line was seen */
+    bool is_changed;      /* by one of the functions below */
 };
 
 /* One field. name without the colon; value: what stands behind the colon, folded, without the last
@@ -43,3 +44,12 @@ MX_MUST_CHECK int mx_header_set(struct mx_header *self, struct mx_span name, str
 
 /* Put a whole field (with CRLF at its end) in front of all others. As mx_header_set. */
 MX_MUST_CHECK int mx_header_put_first(struct mx_header *self, struct mx_span whole);
+
+/* Put a whole field in front of number `at` (0..) of the fields there are, or behind the last one.
+ * As mx_header_set. */
+MX_MUST_CHECK int mx_header_insert(struct mx_header *self, uint32_t at, struct mx_span whole);
+
+/* Put a whole field in the place of field number `nth` (1..) of that name; empty: remove it.
+ * -ENOENT: there are not so many. Else as mx_header_set. */
+MX_MUST_CHECK int mx_header_replace(struct mx_header *self, struct mx_span name, uint32_t nth,
+                                    struct mx_span whole);

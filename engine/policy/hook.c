@@ -105,6 +105,13 @@ int mx_hook_note(struct mx_hook_call *call, struct mx_span name, struct mx_span 
     return 0;
 }
 
+enum mx_verdict mx_hook_discard(struct mx_hook_call *call) {
+    struct mx_policy *policy = *call->site->block;
+    assert(policy != NULL); /* the header was gathered */
+    policy->is_discarded = true;
+    return MX_VERDICT_OK;
+}
+
 struct mx_memo *mx_hook_memo(struct mx_hook_call *call) {
     assert(call->site->host->memo != NULL);
     return call->site->host->memo;
@@ -139,26 +146,28 @@ void *mx_hook_job_new(struct mx_hook_call *call, size_t octets) {
 void mx_policy_job_free(struct mx_policy_host *host, struct mx_hook_job *job) {
     if (host->release != NULL)
         host->release(host, job->chain);
+    mx_fulltext_release(job->text);
     mx_buddy_give(host->buddy, (char *)job, job->cap);
+}
+
+void mx_hook_lend_text(struct mx_hook_call *call, struct mx_hook_job *job) {
+    assert(call->text != NULL && job->text == NULL);
+    mx_fulltext_hold(call->text);
+    job->text = call->text;
 }
 
 void mx_hook_job_free(struct mx_hook_call *call, struct mx_hook_job *job) {
     mx_policy_job_free(call->site->host, job);
 }
 
-bool mx_hook_post_helper(struct mx_hook_call *call, struct mx_hook_job *job,
-                         mx_helper_run_fn *run) {
-    struct mx_helper *helper = call->site->host->helper;
-    job->job.run = run;
-    if (helper != NULL && mx_helper_post(helper, &job->job) == 0)
-        return true;
-    mx_hook_job_free(call, job);
-    return false;
-}
-
 enum mx_verdict mx_hook_ask_helper(struct mx_hook_call *call, struct mx_hook_job *job,
                                    mx_helper_run_fn *run) {
-    if (job != NULL && mx_hook_post_helper(call, job, run))
+    struct mx_helper *helper = call->site->host->helper;
+    if (job == NULL)
+        return mx_hook_fail(call);
+    job->job.run = run;
+    if (helper != NULL && mx_helper_post(helper, &job->job) == 0)
         return MX_VERDICT_PENDING;
+    mx_hook_job_free(call, job);
     return mx_hook_fail(call);
 }

@@ -8,6 +8,7 @@
 #pragma once
 #include "config/conf.h"
 #include "engine/helper.h"
+#include "engine/policy/fulltext.h"
 #include "engine/policy/header.h"
 #include "proto/session.h"
 
@@ -33,6 +34,7 @@ struct mx_hook_job {
     uint64_t owner;               /* private: the connection */
     const struct mx_chain *chain; /* private: held meanwhile */
     uint32_t number;              /* private: the question it answers */
+    struct mx_fulltext *text;     /* private: held meanwhile; NULL: none */
     uint32_t cap;                 /* private: size of its block, octets */
     bool is_out;                  /* private: given away again while it was the answer */
 };
@@ -40,11 +42,16 @@ struct mx_hook_job {
 struct mx_hook_call {
     const struct mx_conf *conf;
     const struct mx_conf_server *server;
-    const void *options;          /* of this item of the chain */
-    struct mx_session *session;   /* envelope, peer, HELO name, login. Read only but for what a hook
-                                   * may say of the envelope */
-    struct mx_span rcpt;          /* RCPT: whom it is about. Else empty */
-    struct mx_header *header;     /* HEADER: may be changed. MESSAGE: as it was stored. Else NULL */
+    const void *options;        /* of this item of the chain */
+    struct mx_session *session; /* envelope, peer, HELO name, login. Read only but for what a hook
+                                 * may say of the envelope */
+    struct mx_span rcpt;        /* RCPT: whom it is about. Else empty */
+    struct mx_header *header;   /* HEADER, MESSAGE: may be changed; at MESSAGE it is stored
+                                 * already, and what is changed then stands in the envelope in its
+                                 * place. Else NULL */
+    struct mx_fulltext *text;   /* MESSAGE of a class with text_octets: the whole message, as HEADER
+                                 * hooks   left it; constant. NULL: see text_error */
+    int text_error;             /* MX_ELIMIT: it is longer than anybody wants it; -ENOMEM */
     const struct mx_span *slices; /* CONTENT: borrowed */
     uint32_t slice_count;
     void *memory;  /* class->memory_octets of this connection, zeroed at its begin */
@@ -75,6 +82,8 @@ struct mx_hook_class {
      * nothing */
     void (*set_up)(const void *options, struct mx_session_conf *conf);
     uint32_t memory_octets, scratch_octets;
+    /* How long a message may be that it wants to see as a whole. NULL: it does not */
+    uint64_t (*text_octets)(const void *options);
     bool waits; /* may answer PENDING; its options begin with struct mx_opt_wait */
     struct mx_hook_reply replies[MX_HOOK_REPLIES_MAX];
     const char *differences; /* to James; NULL: none */
@@ -102,6 +111,9 @@ enum mx_verdict mx_hook_fail(struct mx_hook_call *call);
 MX_MUST_CHECK int mx_hook_note(struct mx_hook_call *call, struct mx_span name,
                                struct mx_span value);
 
+/* The message is accepted, and thrown away: return what this returns. MESSAGE only. */
+enum mx_verdict mx_hook_discard(struct mx_hook_call *call);
+
 /* What hooks remember beyond a connection (memo.h). */
 struct mx_memo *mx_hook_memo(struct mx_hook_call *call);
 
@@ -110,12 +122,11 @@ struct mx_memo *mx_hook_memo(struct mx_hook_call *call);
  * (mx_helper_finish) in the end. NULL: no memory. */
 void *mx_hook_job_new(struct mx_hook_call *call, size_t octets);
 
+/* call->text stays until the job is back. */
+void mx_hook_lend_text(struct mx_hook_call *call, struct mx_hook_job *job);
+
 /* Nobody has it. */
 void mx_hook_job_free(struct mx_hook_call *call, struct mx_hook_job *job);
-
-/* Give the job to the helpers. False: they are busy, and the job is freed. */
-MX_MUST_CHECK bool mx_hook_post_helper(struct mx_hook_call *call, struct mx_hook_job *job,
-                                       mx_helper_run_fn *run);
 
 /* Give the job to the helpers and return PENDING; when they are busy, or when job is NULL, the
  * verdict of mx_hook_fail. */

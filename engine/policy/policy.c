@@ -40,11 +40,15 @@ static void forget_message(struct mx_policy_site *site) {
     struct mx_policy *self = *site->block;
     const struct mx_chain *chain = site->chain;
     mx_header_free(&self->header);
+    mx_fulltext_release(self->text);
+    self->text = NULL;
+    self->text_error = 0;
+    self->stored_octets = 0;
     if (self->notes != NULL)
         mx_buddy_give(site->host->buddy, self->notes, self->notes_cap);
     self->notes = NULL;
     self->notes_len = self->notes_cap = 0;
-    self->is_refused = false;
+    self->is_refused = self->is_discarded = false;
     memset(self->data + chain->memory_octets, 0, chain->scratch_octets);
 }
 
@@ -81,6 +85,14 @@ struct mx_span mx_policy_notes(const struct mx_policy *self) {
     return self != NULL ? (struct mx_span){self->notes, self->notes_len} : (struct mx_span){0};
 }
 
+struct mx_span mx_policy_header(const struct mx_policy *self, uint32_t *replaces) {
+    *replaces = 0;
+    if (self == NULL || !self->header.is_changed)
+        return (struct mx_span){0};
+    *replaces = self->stored_octets;
+    return (struct mx_span){self->header.ptr, self->header.len};
+}
+
 /* ---- one link after the other ---- */
 
 static struct mx_span last_rcpt(const struct mx_session *session) {
@@ -104,6 +116,10 @@ static struct mx_hook_call call_at(struct mx_policy_site *site, enum mx_hook_poi
         call.rcpt = last_rcpt(site->session);
     if (block != NULL && (point == MX_HOOK_HEADER || point == MX_HOOK_MESSAGE))
         call.header = &block->header;
+    if (block != NULL && point == MX_HOOK_MESSAGE) {
+        call.text = block->text;
+        call.text_error = block->text_error;
+    }
     return call;
 }
 

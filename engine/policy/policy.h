@@ -8,6 +8,7 @@
 #include "engine/policy/chain.h"
 
 struct mx_dns;
+struct mx_scan;
 
 /* What one hook did. Written by its worker alone, read by anyone with relaxed loads. */
 struct mx_hook_counters {
@@ -19,12 +20,14 @@ struct mx_hook_counters {
 /* What the policies of one thread share. */
 struct mx_policy_host {
     struct mx_buddy *buddy;
-    const uint64_t *now_ms;        /* monotonic */
-    struct mx_memo *memo;          /* NULL: no hook wants it */
-    struct mx_helper *helper;      /* NULL: nobody helps */
-    struct mx_dns *dns;            /* NULL: there are no look-ups */
-    struct mx_helper_inbox *inbox; /* where answers come to lie */
-    mx_helper_answer_fn *answer;   /* called with them, in the end mx_policy_take */
+    const uint64_t *now_ms;         /* monotonic */
+    struct mx_memo *memo;           /* NULL: no hook wants it */
+    struct mx_fulltext_pool *texts; /* NULL: no hook wants one */
+    struct mx_helper *helper;       /* NULL: nobody helps */
+    struct mx_dns *dns;             /* NULL: there are no look-ups */
+    struct mx_scan *scan;           /* NULL: there are no scanners */
+    struct mx_helper_inbox *inbox;  /* where answers come to lie */
+    mx_helper_answer_fn *answer;    /* called with them, in the end mx_policy_take */
     /* the rules of a chain stay while a job is under way. NULL: they stay anyway */
     void (*hold)(struct mx_policy_host *self, const struct mx_chain *chain);
     void (*release)(struct mx_policy_host *self, const struct mx_chain *chain);
@@ -43,9 +46,13 @@ struct mx_policy {
     bool is_waiting;
     bool is_refused; /* by a HEADER hook: the message will be at its end */
     bool is_drop;
+    bool is_discarded; /* accepted, and thrown away */
     uint64_t asked_ms;
     uint64_t deadline_ms; /* public while a hook waits */
     struct mx_header header;
+    uint32_t stored_octets;   /* of the header, as the sink has it */
+    int text_error;           /* why there is none */
+    struct mx_fulltext *text; /* the message so far; NULL: none is wanted, or text_error */
     char *notes; /* attributes: lengths (4 octets), each with "name\0value" behind it */
     uint32_t notes_len, notes_cap;
     uint16_t refusal_len;
@@ -92,6 +99,15 @@ MX_MUST_CHECK int mx_policy_end_content(struct mx_policy_site *site, struct mx_s
 
 /* Attributes of the message (mx_hook_note), for the sink; see struct mx_policy. */
 struct mx_span mx_policy_notes(const struct mx_policy *self);
+
+/* The header as MESSAGE hooks have changed it, and how many octets of content it replaces. Empty:
+ * they have not. Borrowed as the attributes are. */
+struct mx_span mx_policy_header(const struct mx_policy *self, uint32_t *replaces);
+
+/* Has a hook said that the message is to be thrown away (mx_hook_discard)? */
+static inline bool mx_policy_is_discarded(const struct mx_policy *self) {
+    return self != NULL && self->is_discarded;
+}
 
 /* No transaction is under way: forget what belonged to one. The block may go. */
 void mx_policy_end_transaction(struct mx_policy_site *site);

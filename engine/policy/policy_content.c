@@ -15,13 +15,46 @@ static void keep_refusal(struct mx_policy_site *site) {
     block->is_refused = true;
 }
 
+/* A piece of the message, for hooks that want to see all of it. */
+static void gather(struct mx_policy_site *site, const struct mx_span *pieces, uint32_t count) {
+    struct mx_policy *block = *site->block;
+    uint64_t max = site->chain->text_octets;
+    int err = 0;
+    for (uint32_t i = 0; i < count && block->text != NULL && err == 0; i++) {
+        bool fits = pieces[i].len <= max && block->text->octets <= max - pieces[i].len;
+        err = fits ? mx_fulltext_append(block->text, pieces[i]) : MX_ELIMIT;
+    }
+    if (err == 0)
+        return;
+    mx_fulltext_release(block->text);
+    block->text = NULL;
+    block->text_error = err;
+}
+
+/* The header goes to the sink: as it is now. */
+static void store_header(struct mx_policy_site *site) {
+    struct mx_policy *block = *site->block;
+    struct mx_span header = {block->header.ptr, block->header.len};
+    block->stored_octets = block->header.len;
+    block->header.is_changed = false;
+    if (site->chain->text_octets == 0)
+        return;
+    block->text = site->host->texts != NULL ? mx_fulltext_take(site->host->texts) : NULL;
+    block->text_error = block->text == NULL ? -ENOMEM : 0;
+    gather(site, &header, header.len > 0);
+    if (block->text != NULL)
+        block->text->header_octets = block->header.len;
+}
+
 /* The header is complete: may the message go on? */
 static int ask_header(struct mx_policy_site *site) {
     site->session->shared->refusal = (struct mx_refusal){0};
     int err = mx_policy_run(site, MX_HOOK_HEADER, 0, NULL);
     assert(err != MX_EPENDING); /* nobody can wait here: MESSAGE is for that */
-    if (err == 0)
+    if (err == 0) {
+        store_header(site);
         return 0;
+    }
     keep_refusal(site);
     return MX_EREFUSED;
 }
@@ -29,6 +62,7 @@ static int ask_header(struct mx_policy_site *site) {
 /* A piece of the body, for those who read it. */
 static int ask_content(struct mx_policy_site *site, const struct mx_span *slices, uint32_t count) {
     const struct mx_chain *chain = site->chain;
+    gather(site, slices, count);
     if (chain->count[MX_HOOK_CONTENT] == 0 || count == 0)
         return 0;
     int err = mx_policy_run_content(site, slices, count);

@@ -20,6 +20,10 @@ struct mx_sink_message {
     /* attributes by hooks: lengths (4 octets), each with "name\0value" behind it. Borrowed likewise
      */
     struct mx_span attributes;
+    /* At commit: what stands at the front of the message in the place of so many octets that were
+     * written. Empty: the message is as written. Borrowed likewise */
+    struct mx_span header;
+    uint32_t header_replaces;
 };
 
 /* The engine's answer to a pending commit: 0 or a negative error (-ECONNABORTED: nobody can tell

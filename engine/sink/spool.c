@@ -27,7 +27,13 @@ static int spool_write(struct mx_sink *self, struct mx_sink_message *message,
 }
 
 static int spool_commit(struct mx_sink *self, struct mx_sink_message *message) {
-    struct mx_spool_origin origin = {message->session, message->server_name, message->attributes};
+    struct mx_spool_origin origin = {
+        .session = message->session,
+        .server_name = message->server_name,
+        .attributes = message->attributes,
+        .header = message->header,
+        .header_replaces = message->header_replaces,
+    };
     int64_t now_ns = message->session->shared->now_s * INT64_C(1000000000);
     return mx_spool_log_commit(log_of(self), message->token, &origin, now_ns);
 }

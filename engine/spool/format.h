@@ -165,6 +165,9 @@ enum mx_spool_envelope {
     MX_SPOOL_ENV_TLS_SNI = 32,
     MX_SPOOL_ENV_TLS_SUBJECT = 33, /* of the client's certificate */
     MX_SPOOL_ENV_ATTRIBUTE = 40,   /* "name\0value", by a hook */
+    MX_SPOOL_ENV_HEADER = 41,      /* u32 n, and text that stands in the place of the first n octets
+                                    * of the content: hooks have changed the header when all of the
+                                    * message was there */
 };
 
 /* What became of one recipient. acks/<writer>.log is a row of these; the first is the file's own

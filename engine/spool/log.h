@@ -60,6 +60,9 @@ struct mx_spool_origin {
     const struct mx_session *session;
     const char *server_name;
     struct mx_span attributes; /* lengths (4 octets), each with "name\0value" behind it */
+    struct mx_span header; /* stands in the place of the first header_replaces octets; empty: none
+                            * does */
+    uint32_t header_replaces;
 };
 
 struct mx_spool_log;

@@ -126,6 +126,20 @@ static void put_attributes(struct cursor *self, struct mx_span attributes) {
     }
 }
 
+static void put_header(struct cursor *self, struct mx_span header, uint32_t replaces) {
+    const struct mx_spool_tlv tlv = {.type = MX_SPOOL_ENV_HEADER,
+                                     .len = (uint32_t)(sizeof replaces + header.len)};
+    if (header.len == 0)
+        return;
+    if (self->to != NULL) {
+        char *to = self->to + self->len;
+        memcpy(to, &tlv, sizeof tlv);
+        memcpy(to + sizeof tlv, &replaces, sizeof replaces);
+        memcpy(to + sizeof tlv + sizeof replaces, header.ptr, header.len);
+    }
+    self->len += (uint32_t)sizeof tlv + tlv.len;
+}
+
 /* NOLINTNEXTLINE(readability-non-const-parameter): the cursor writes to it */
 uint32_t mx_spool_envelope_put(const struct mx_spool_origin *origin, char *to) {
     const struct mx_session *session = origin->session;
@@ -149,6 +163,7 @@ uint32_t mx_spool_envelope_put(const struct mx_spool_origin *origin, char *to) {
     put_tls(&cursor, session);
     put_extras(&cursor, envelope);
     put_attributes(&cursor, origin->attributes);
+    put_header(&cursor, origin->header, origin->header_replaces);
     return cursor.len;
 }
 

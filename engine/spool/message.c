@@ -302,8 +302,37 @@ static int give_chunks(struct mx_spool_reader *self, mx_spool_content_fn *take, 
     return 0;
 }
 
-int mx_spool_reader_content(struct mx_spool_reader *self, mx_spool_content_fn *take,
-                            void *context) {
+/* Content whose front is replaced. */
+struct cut {
+    mx_spool_content_fn *take;
+    void *context;
+    uint64_t skip; /* octets still to be left out */
+};
+
+static int take_rest(void *context, struct mx_span piece) {
+    struct cut *cut = context;
+    size_t len = cut->skip < piece.len ? (size_t)cut->skip : piece.len;
+    cut->skip -= len;
+    piece = mx_span_skip(piece, len);
+    return piece.len > 0 ? cut->take(cut->context, piece) : 0;
+}
+
+/* The header that stands in the place of a stored one. False: there is none. */
+static bool find_header(const struct mx_spool_reader *self, struct mx_span *header,
+                        uint32_t *replaces) {
+    struct mx_spool_envelope_cursor cursor = mx_spool_envelope_begin(self->envelope);
+    struct mx_spool_item item;
+    while (mx_spool_envelope_next(&cursor, &item) == 0) {
+        if (item.type != MX_SPOOL_ENV_HEADER || item.value.len < sizeof *replaces)
+            continue;
+        memcpy(replaces, item.value.ptr, sizeof *replaces);
+        *header = mx_span_skip(item.value, sizeof *replaces);
+        return true;
+    }
+    return false;
+}
+
+static int give_stored(struct mx_spool_reader *self, mx_spool_content_fn *take, void *context) {
     struct mx_spool_record record;
     const char *content;
     uint64_t octets = self->record.content_octets;
@@ -318,6 +347,20 @@ int mx_spool_reader_content(struct mx_spool_reader *self, mx_spool_content_fn *t
         return refuse(self, "its length");
     err = read_record(self, &self->message, self->offset, &record, &content);
     return err < 0 ? err : give(take, context, content, record.content_octets);
+}
+
+int mx_spool_reader_content(struct mx_spool_reader *self, mx_spool_content_fn *take,
+                            void *context) {
+    struct cut cut = {take, context, 0};
+    struct mx_span header;
+    uint32_t replaces;
+    if (!find_header(self, &header, &replaces))
+        return give_stored(self, take, context);
+    if (replaces > self->record.total_octets)
+        return refuse(self, "its header");
+    cut.skip = replaces;
+    int err = take != NULL && header.len > 0 ? take(context, header) : 0;
+    return err < 0 ? err : give_stored(self, take != NULL ? take_rest : NULL, &cut);
 }
 
 /* ---- by id ---- */

@@ -152,3 +152,51 @@ Test(header, no_memory) {
     mx_buddy_give(&buddy, all, got);
     end(&header);
 }
+
+Test(header, inserted_and_replaced) {
+    static const char before[] = "A: 1\r\nB: 2\r\n b\r\nA: 3\r\n\r\nbody";
+    static const struct {
+        const char *what, *name;
+        uint32_t at;
+        const char *whole;
+        int result;
+        const char *after;
+    } rows[] = {
+        {"insert",  "",  0,          "X: y\r\n",           0,       "X: y\r\nA: 1\r\nB: 2\r\n b\r\nA: 3\r\n\r\n"},
+        {"insert",  "",  2,          "X: y\r\n",           0,       "A: 1\r\nB: 2\r\n b\r\nX: y\r\nA: 3\r\n\r\n"},
+        {"insert",  "",  3,          "X: y\r\n",           0,       "A: 1\r\nB: 2\r\n b\r\nA: 3\r\nX: y\r\n\r\n"},
+        {"insert",  "",  UINT32_MAX, "X: y\r\n",           0,       "A: 1\r\nB: 2\r\n b\r\nA: 3\r\nX: y\r\n\r\n"},
+        {"replace", "b", 1,          "B: z\r\n",           0,       "A: 1\r\nB: z\r\nA: 3\r\n\r\n"              },
+        {"replace", "A", 2,          "A: long\r\n er\r\n", 0,
+         "A: 1\r\nB: 2\r\n b\r\nA: long\r\n er\r\n\r\n"                                                         },
+        {"replace", "a", 1,          "",                   0,       "B: 2\r\n b\r\nA: 3\r\n\r\n"                },
+        {"replace", "A", 3,          "A: 4\r\n",           -ENOENT, "A: 1\r\nB: 2\r\n b\r\nA: 3\r\n\r\n"        },
+        {"replace", "C", 1,          "",                   -ENOENT, "A: 1\r\nB: 2\r\n b\r\nA: 3\r\n\r\n"        },
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct mx_header header;
+        begin(&header);
+        take(&header, before, 100);
+        cr_expect(!header.is_changed);
+        struct mx_span name = mx_span_of(rows[i].name), whole = mx_span_of(rows[i].whole);
+        int err = rows[i].what[0] == 'i' ? mx_header_insert(&header, rows[i].at, whole)
+                                         : mx_header_replace(&header, name, rows[i].at, whole);
+        cr_expect_eq(err, rows[i].result, "%zu: %d", i, err);
+        cr_expect_eq(header.is_changed, err == 0, "%zu", i);
+        cr_expect(
+            mx_span_equal((struct mx_span){header.ptr, header.len}, mx_span_of(rows[i].after)),
+            "%zu: '%.*s'", i, (int)header.len, header.ptr);
+        end(&header);
+    }
+}
+
+/* A header that has no empty line, and a last line that has no end. */
+Test(header, inserted_at_a_cut_end) {
+    struct mx_header header;
+    begin(&header);
+    take(&header, "A: 1\r\nB: 2", 100);
+    cr_assert_eq(mx_header_insert(&header, 9, MX_SPAN("C: 3\r\n")), 0);
+    cr_expect(mx_span_equal((struct mx_span){header.ptr, header.len},
+                            MX_SPAN("A: 1\r\nB: 2\r\nC: 3\r\n")));
+    end(&header);
+}
