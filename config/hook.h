@@ -47,7 +47,7 @@
     X(VALID_SENDER_DOMAIN, valid_sender_domain, "ValidSenderDomainHandler")                        \
     X(VALID_RCPT_MX, valid_rcpt_mx, "ValidRcptMX")                                                 \
     X(URIRBL, urirbl, "URIRBLHandler")                                                             \
-    X(DKIM, dkim, "DKIMHook")
+    X(MILTER, milter, "Milter")
 
 #define MX_HOOK_KIND(kind, name, class) MX_HOOK_KIND_##kind,
 enum mx_hook_kind { MX_HOOK_LIST(MX_HOOK_KIND) MX_HOOK_KIND_COUNT };
@@ -214,18 +214,21 @@ struct mx_opt_valid_rcpt_mx {
     struct mx_conf_networks networks; /* invalidMXNetworks */
 };
 
+/* The options of those who have mail looked at by others begin with these. */
+struct mx_opt_scan {
+    struct mx_opt_wait wait;
+    uint32_t max_connections;       /* maxConnections */
+    uint64_t max_octets;            /* maxScanSize: longer messages are not shown */
+    enum mx_on_failure on_oversize; /* onOversize: ... but treated so */
+};
+
+struct mx_opt_milter {
+    struct mx_opt_scan scan;
+    const char *address; /* as mx_endpoint_parse takes it */
+};
+
 struct mx_opt_urirbl {
     struct mx_opt_wait wait;
     struct mx_conf_texts servers; /* uriRblServers; 1..MX_URIRBL_LISTS_MAX */
     bool gets_detail;             /* getDetail; false */
-};
-
-struct mx_opt_dkim {
-    struct mx_opt_wait wait;
-    bool forces_crlf;              /* forceCRLF; true */
-    bool is_required;              /* signatureRequired; true */
-    bool allows_partial;           /* allowPartialBody; false */
-    struct mx_conf_texts domains;  /* onlyForSenderDomain; none: all */
-    struct mx_conf_texts entities; /* validatedEntities; none: both of them */
-    struct mx_conf_texts tokens;   /* expectedDToken; none: any */
 };

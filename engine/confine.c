@@ -42,6 +42,10 @@ int mx_confine_resolver(void) {
     return 0;
 }
 
+int mx_confine_scanner(void) {
+    return 0;
+}
+
 #else
 
 static const int common_calls[] = {
@@ -95,24 +99,25 @@ static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {
     return err;
 }
 
-static int allow_sockets(scmp_filter_ctx filter) {
-    static const int families[] = {AF_INET, AF_INET6};
+static int allow_sockets(scmp_filter_ctx filter, size_t count) {
+    static const int families[] = {AF_INET, AF_INET6, AF_UNIX};
     int err = 0;
-    for (size_t i = 0; i < sizeof families / sizeof *families && err == 0; i++)
+    for (size_t i = 0; i < count && err == 0; i++)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
                                SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
     return err;
 }
 
-static int confine(const int *calls, size_t count, bool has_sockets) {
+/* families: of sockets, how many of them it may have: 0, 2 or 3. */
+static int confine(const int *calls, size_t count, size_t families) {
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
     if (filter == NULL)
         return -ENOMEM;
     int err = allow(filter, common_calls, sizeof common_calls / sizeof *common_calls);
     if (err == 0)
         err = allow(filter, calls, count);
-    if (err == 0 && has_sockets)
-        err = allow_sockets(filter);
+    if (err == 0)
+        err = allow_sockets(filter, families);
     /* a thread's part of malloc, which TLS sessions and hashes take from, grows by it */
     if (err == 0)
         err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
@@ -124,15 +129,19 @@ static int confine(const int *calls, size_t count, bool has_sockets) {
 }
 
 int mx_confine_thread(void) {
-    return confine(NULL, 0, false);
+    return confine(NULL, 0, 0);
 }
 
 int mx_confine_helper(void) {
-    return confine(helper_calls, sizeof helper_calls / sizeof *helper_calls, false);
+    return confine(helper_calls, sizeof helper_calls / sizeof *helper_calls, 0);
 }
 
 int mx_confine_resolver(void) {
-    return confine(resolver_calls, sizeof resolver_calls / sizeof *resolver_calls, true);
+    return confine(resolver_calls, sizeof resolver_calls / sizeof *resolver_calls, 2);
+}
+
+int mx_confine_scanner(void) {
+    return confine(resolver_calls, sizeof resolver_calls / sizeof *resolver_calls, 3);
 }
 
 #endif

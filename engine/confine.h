@@ -28,3 +28,6 @@ MX_MUST_CHECK int mx_confine_helper(void);
 /* The same for the resolver, which also speaks to name servers: sockets of the internet families,
  * and no files. */
 MX_MUST_CHECK int mx_confine_resolver(void);
+
+/* The same for the thread that speaks with scanners, which may be in the file system, too. */
+MX_MUST_CHECK int mx_confine_scanner(void);

@@ -3,6 +3,7 @@
 #include "engine/dns/dns.h"
 #include "engine/limits.h"
 #include "engine/policy/memo.h"
+#include "engine/scan/scan.h"
 #include "engine/slots.h"
 #include "engine/sockets.h"
 #include "engine/thread.h"
@@ -459,6 +460,8 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
     if (code == 0)
         code = mx_server_start_dns(&self);
     if (code == 0)
+        code = mx_server_start_scan(&self);
+    if (code == 0)
         code = start_workers(&self);
     bool has_started = code == 0;
     if (has_started)
@@ -468,6 +471,7 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
     if (has_started && !accepts_all) /* a sink prints them */
         mx_server_log_totals(&self, MX_SEVERITY_INFO);
     mx_dns_free(self.fleet.dns); /* before the memory that its questions lie in */
+    mx_scan_free(self.fleet.scan);
     mx_helper_free(self.fleet.helper);
     mx_server_sum_up(&self, totals);
     mx_log_event(&self.log, MX_SEVERITY_INFO, "stopped", "result", code == 0 ? "clean" : "error");

@@ -63,6 +63,11 @@ void mx_server_watch_dns(struct mx_server *self);
 /* What it has done, in one line of the log. */
 void mx_server_log_dns(struct mx_server *self, enum mx_log_severity severity);
 
+/* Who speaks with scanners (server_scan.c). Not for a sink. Before the workers start. An exit code;
+ * errors are logged. */
+MX_MUST_CHECK int mx_server_start_scan(struct mx_server *self);
+void mx_server_log_scan(struct mx_server *self, enum mx_log_severity severity);
+
 /* engine.user (server_user.c). Addresses are bound, limits are raised, and there is no other thread
  * yet. An exit code; errors are logged. */
 MX_MUST_CHECK int mx_server_drop_privileges(struct mx_server *self);
