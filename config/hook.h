@@ -47,6 +47,7 @@
     X(VALID_SENDER_DOMAIN, valid_sender_domain, "ValidSenderDomainHandler")                        \
     X(VALID_RCPT_MX, valid_rcpt_mx, "ValidRcptMX")                                                 \
     X(URIRBL, urirbl, "URIRBLHandler")                                                             \
+    X(DKIM, dkim, "DKIMHook")                                                                      \
     X(MILTER, milter, "Milter")
 
 #define MX_HOOK_KIND(kind, name, class) MX_HOOK_KIND_##kind,
@@ -231,4 +232,14 @@ struct mx_opt_urirbl {
     struct mx_opt_wait wait;
     struct mx_conf_texts servers; /* uriRblServers; 1..MX_URIRBL_LISTS_MAX */
     bool gets_detail;             /* getDetail; false */
+};
+
+struct mx_opt_dkim {
+    struct mx_opt_wait wait;
+    bool forces_crlf;              /* forceCRLF; true */
+    bool is_required;              /* signatureRequired; true */
+    bool allows_partial;           /* allowPartialBody; false */
+    struct mx_conf_texts domains;  /* onlyForSenderDomain; none: all */
+    struct mx_conf_texts entities; /* validatedEntities; none: both of them */
+    struct mx_conf_texts tokens;   /* expectedDToken; none: any */
 };

@@ -134,3 +134,46 @@ static const struct mx_row urirbl_rows[] = {
 
 const struct mx_hook_type mx_hook_type_urirbl = {MX_ROWS_OF(urirbl_rows, struct mx_opt_urirbl),
                                                  check_urirbl};
+
+/* ---- DKIMHook ---- */
+
+static void check_dkim(struct mx_loader *loader, const struct mx_yaml_node *node,
+                       const struct mx_conf_server *server, const void *options) {
+    const struct mx_opt_dkim *self = options;
+    char quoted[80];
+    (void)server;
+    check_lists(loader, node, &self->domains, "onlyForSenderDomain");
+    check_lists(loader, node, &self->tokens, "expectedDToken");
+    for (uint32_t i = 0; i < self->entities.count; i++) {
+        struct mx_span entity = self->entities.rows[i];
+        if (!mx_span_equal(entity, MX_SPAN("envelope")) &&
+            !mx_span_equal(entity, MX_SPAN("headers")))
+            mx_loader_fail(loader, node, "validatedEntities: '%s' is neither envelope nor headers",
+                           mx_text_quote(entity, quoted, sizeof quoted));
+    }
+}
+
+/* clang-format off */
+static const struct mx_row dkim_rows[] = {
+    MX_WAIT_ROWS(struct mx_opt_dkim, "20s", "tempfail"),
+    {"forceCRLF", 0, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "true", "forceCRLF", NULL,
+     MX_OPTION(struct mx_opt_dkim, forces_crlf), "a LF alone counts as a line end"},
+    {"signatureRequired", 0, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "true", "signatureRequired",
+     NULL, MX_OPTION(struct mx_opt_dkim, is_required), "mail without any signature is refused"},
+    {"allowPartialBody", 0, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "false", NULL, NULL,
+     MX_OPTION(struct mx_opt_dkim, allows_partial),
+     "a signature may be of the begin of the body only (l=): anybody can put something behind it"},
+    {"onlyForSenderDomain", 0, MX_TYPE_TEXTS, MX_UNIT_NONE, RELOAD, 1, MX_DNS_NAME_MAX, "[]",
+     "onlyForSenderDomain", NULL, MX_OPTION(struct mx_opt_dkim, domains),
+     "only mail from senders in these domains is looked at; none: all mail"},
+    {"validatedEntities", 0, MX_TYPE_TEXTS, MX_UNIT_NONE, RELOAD, 1, 16, "[]",
+     "validatedEntities", NULL, MX_OPTION(struct mx_opt_dkim, entities),
+     "where senders of onlyForSenderDomain are: `envelope`, `headers` (From); none: both"},
+    {"expectedDToken", 0, MX_TYPE_TEXTS, MX_UNIT_NONE, RELOAD, 1, MX_DNS_NAME_MAX, "[]",
+     "expectedDToken", NULL, MX_OPTION(struct mx_opt_dkim, tokens),
+     "the signature must be by one of these domains (d=); none: by anybody"},
+};
+/* clang-format on */
+
+const struct mx_hook_type mx_hook_type_dkim = {MX_ROWS_OF(dkim_rows, struct mx_opt_dkim),
+                                               check_dkim};

@@ -160,14 +160,19 @@ void mx_hook_job_free(struct mx_hook_call *call, struct mx_hook_job *job) {
     mx_policy_job_free(call->site->host, job);
 }
 
-enum mx_verdict mx_hook_ask_helper(struct mx_hook_call *call, struct mx_hook_job *job,
-                                   mx_helper_run_fn *run) {
+bool mx_hook_post_helper(struct mx_hook_call *call, struct mx_hook_job *job,
+                         mx_helper_run_fn *run) {
     struct mx_helper *helper = call->site->host->helper;
-    if (job == NULL)
-        return mx_hook_fail(call);
     job->job.run = run;
     if (helper != NULL && mx_helper_post(helper, &job->job) == 0)
-        return MX_VERDICT_PENDING;
+        return true;
     mx_hook_job_free(call, job);
+    return false;
+}
+
+enum mx_verdict mx_hook_ask_helper(struct mx_hook_call *call, struct mx_hook_job *job,
+                                   mx_helper_run_fn *run) {
+    if (job != NULL && mx_hook_post_helper(call, job, run))
+        return MX_VERDICT_PENDING;
     return mx_hook_fail(call);
 }

@@ -128,6 +128,10 @@ void mx_hook_lend_text(struct mx_hook_call *call, struct mx_hook_job *job);
 /* Nobody has it. */
 void mx_hook_job_free(struct mx_hook_call *call, struct mx_hook_job *job);
 
+/* Give the job to the helpers. False: they are busy, and the job is freed. */
+MX_MUST_CHECK bool mx_hook_post_helper(struct mx_hook_call *call, struct mx_hook_job *job,
+                                       mx_helper_run_fn *run);
+
 /* Give the job to the helpers and return PENDING; when they are busy, or when job is NULL, the
  * verdict of mx_hook_fail. */
 enum mx_verdict mx_hook_ask_helper(struct mx_hook_call *call, struct mx_hook_job *job,

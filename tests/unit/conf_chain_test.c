@@ -76,7 +76,7 @@ Test(conf_chain, mistakes) {
          5,                                                                                                                                                       5 },
         {"    - MaxRcptHandlr: {maxRcpt: 3}\n",
          "unknown hook 'MaxRcptHandlr'; did you mean 'MaxRcptHandler'?",                                                                                       5, 7 },
-        {"    - DKIMHok\n",                                                                    "hook 'DKIMHok' is not available in this version",              5, 7 },
+        {"    - DKIMHok\n",                                                                    "unknown hook 'DKIMHok'; did you mean 'DKIMHook'?",             5, 7 },
         {"    - CoreCmdHandlerLoader\n",
          "'CoreCmdHandlerLoader': the core handlers are always there: leave it out",                                                                           5, 7 },
         {"    - POP3BeforeSMTPHandler: {expireTime: 1h}\n",
