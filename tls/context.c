@@ -143,6 +143,16 @@ static int give_secret(char *to, int size, int writes, void *argument) {
     return (int)secret->len;
 }
 
+/* A wrong secret may make of an old kind of PEM what looks like a key. */
+static int refuse_key(const struct mx_tls_certificate *certificate,
+                      struct mx_tls_problem *problem) {
+    return refuse(problem, MX_TLS_CULPRIT_KEY,
+                  certificate->secret.len > 0
+                      ? "the key does not belong to the certificate, or the secret is a wrong one"
+                      : "the key does not belong to the certificate",
+                  NULL);
+}
+
 int mx_tls_set_certificate(WOLFSSL_CTX *ctx, const struct mx_tls_certificate *certificate,
                            struct mx_tls_problem *problem) {
     struct mx_span secret = certificate->secret;
@@ -167,20 +177,13 @@ int mx_tls_set_certificate(WOLFSSL_CTX *ctx, const struct mx_tls_certificate *ce
                           ? "no private key that can be used, or the secret is a wrong one"
                           : "no private key that can be used without a secret",
                       reason(key));
-    if (wolfSSL_CTX_check_private_key(ctx) != WOLFSSL_SUCCESS ||
-        mx_tls_inspect_pair(certificate->chain, certificate->key, secret) < 0)
-        /* what a wrong one makes of an old kind of PEM may look like a key */
-        return refuse(
-            problem, MX_TLS_CULPRIT_KEY,
-            certificate->secret.len > 0
-                ? "the key does not belong to the certificate, or the secret is a wrong one"
-                : "the key does not belong to the certificate",
-            NULL);
-    return 0;
+    return wolfSSL_CTX_check_private_key(ctx) == WOLFSSL_SUCCESS ? 0
+                                                                 : refuse_key(certificate, problem);
 }
 
+/* Debian's 5.5.4 does not compare an ECDSA key with its certificate: a handshake does. */
 static int rehearse(WOLFSSL_CTX *ctx, const struct mx_tls_params *params,
-                    struct mx_tls_problem *problem) {
+                    const struct mx_tls_certificate *certificate, struct mx_tls_problem *problem) {
     int err = mx_tls_rehearse(ctx, params->has_tls12, params->has_tls13);
     if (err == 0)
         return 0;
@@ -189,8 +192,7 @@ static int rehearse(WOLFSSL_CTX *ctx, const struct mx_tls_params *params,
         return refuse(problem, MX_TLS_CULPRIT_CIPHERS,
                       "no cipher suite fits the certificate and the protocols", NULL);
     if (err == VERIFY_SIGN_ERROR || err == SIG_VERIFY_E)
-        return refuse(problem, MX_TLS_CULPRIT_KEY, "the key does not belong to the certificate",
-                      NULL);
+        return refuse_key(certificate, problem);
     return refuse(problem, MX_TLS_CULPRIT_CHAIN, "a handshake with this certificate fails",
                   reason(err));
 }
@@ -287,7 +289,7 @@ static int new_identity(struct mx_tls_context *self, struct mx_tls_identity *ide
     if (err == 0)
         err = set_client_auth(identity->ctx, params, problem);
     if (err == 0)
-        err = rehearse(identity->ctx, params, problem);
+        err = rehearse(identity->ctx, params, certificate, problem);
     if (err == 0)
         err = new_names(identity, certificate, problem);
     if (err < 0)

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <time.h>
 #include <wolfssl/ssl.h>
-#include <wolfssl/wolfcrypt/asn_public.h>
-#include <wolfssl/wolfcrypt/ecc.h>
 
 static const char *find(struct mx_span text, struct mx_span what) {
     return memmem(text.ptr, text.len, what.ptr, what.len);
@@ -139,63 +137,4 @@ int mx_tls_inspect_names(struct mx_span pem, void (*visit)(void *argument, const
         visit(argument, common);
     wolfSSL_X509_free(certificate);
     return 0;
-}
-
-/* ---- certificate and key ---- */
-
-enum { EC_KEY_MAX = 2048, POINT_MAX = 2 * MAX_ECC_BYTES + 1, SECRET_MAX = 4096 };
-
-struct point {
-    byte octets[POINT_MAX];
-    word32 len;
-};
-
-/* Public half of a private key. False: it is none of ECDSA. */
-static bool point_of_key(struct mx_span pem, struct mx_span secret, struct point *point) {
-    byte der[EC_KEY_MAX];
-    char password[SECRET_MAX + 1] = "";
-    word32 at = 0;
-    ecc_key key;
-    if (secret.len > SECRET_MAX)
-        return false;
-    if (secret.len > 0)
-        memcpy(password, secret.ptr, secret.len);
-    int len = wc_KeyPemToDer((const byte *)pem.ptr, (int)pem.len, der, sizeof der, password);
-    explicit_bzero(password, sizeof password);
-    if (len <= 0 || wc_ecc_init(&key) != 0)
-        return false;
-    bool is_there = wc_EccPrivateKeyDecode(der, &at, &key, (word32)len) == 0 &&
-                    wc_ecc_make_pub(&key, NULL) == 0 &&
-                    wc_ecc_export_x963(&key, point->octets, &point->len) == 0;
-    wc_ecc_free(&key);
-    explicit_bzero(der, sizeof der);
-    return is_there;
-}
-
-static bool point_of_certificate(struct mx_span pem, struct point *point) {
-    byte der[EC_KEY_MAX];
-    int len = sizeof der;
-    word32 at = 0;
-    ecc_key key;
-    WOLFSSL_X509 *certificate = load(pem);
-    if (certificate == NULL)
-        return false;
-    int result = wolfSSL_X509_get_pubkey_buffer(certificate, der, &len);
-    wolfSSL_X509_free(certificate);
-    if (result != WOLFSSL_SUCCESS || wc_ecc_init(&key) != 0)
-        return false;
-    bool is_there = wc_EccPublicKeyDecode(der, &at, &key, (word32)len) == 0 &&
-                    wc_ecc_export_x963(&key, point->octets, &point->len) == 0;
-    wc_ecc_free(&key);
-    return is_there;
-}
-
-int mx_tls_inspect_pair(struct mx_span chain, struct mx_span key, struct mx_span secret) {
-    struct point ours = {.len = POINT_MAX}, theirs = {.len = POINT_MAX};
-    struct mx_span block;
-    if (!mx_tls_pem_next(&chain, MX_SPAN("CERTIFICATE"), &block) ||
-        !point_of_key(key, secret, &ours) || !point_of_certificate(block, &theirs))
-        return 0;
-    return ours.len == theirs.len && memcmp(ours.octets, theirs.octets, ours.len) == 0 ? 0
-                                                                                       : MX_ETLS;
 }

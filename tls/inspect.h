@@ -27,12 +27,6 @@ MX_MUST_CHECK int mx_tls_inspect_names(struct mx_span pem,
                                        void (*visit)(void *argument, const char *name),
                                        void *argument);
 
-/* Do a certificate and a key for ECDSA belong together? Old versions of the library do not look.
- * secret: of the key; empty: none. 0: they do, or one of them is of another kind; MX_ETLS: they do
- * not. */
-MX_MUST_CHECK int mx_tls_inspect_pair(struct mx_span chain, struct mx_span key,
-                                      struct mx_span secret);
-
 /* The next PEM block "-----BEGIN <label>-----" of *text, with its frame; *text moves behind it.
  * False: there is no other. */
 bool mx_tls_pem_next(struct mx_span *text, struct mx_span label, struct mx_span *block);
