@@ -1,6 +1,7 @@
 /* What one row cannot know: mandatory keys, servers that are in each other's way, open relays. */
 #include "config/chain.h"
 #include "config/load.h"
+#include "config/redis.h"
 #include "config/report.h"
 #include "config/size.h"
 
@@ -317,5 +318,6 @@ void mx_check_all(struct mx_loader *self) {
         if (self->conf->servers[i].enabled)
             check_server(self, &self->conf->servers[i], &self->origins[i]);
     }
+    mx_check_redis(self);
     check_binds(self);
 }

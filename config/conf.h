@@ -96,6 +96,16 @@ struct mx_conf_dns {
     uint32_t failure_ttl_ms;          /* 5s */
 };
 
+struct mx_conf_redis {
+    const char *server, *user;       /* server: "address:port"; NULL: none */
+    struct mx_conf_secrets password; /* none or one */
+    uint32_t database;
+    const char *prefix;
+    uint32_t timeout_ms;    /* 250ms */
+    uint32_t connections;   /* 1..64; 4 */
+    uint32_t max_questions; /* that wait; 1..65536; 4096 */
+};
+
 struct mx_conf_mechanisms { /* saslMechanisms: enum mx_sasl_mechanism (proto/sasl.h), no duplicates
                              */
     uint8_t rows[MX_CONF_MECHANISMS_MAX];
@@ -217,6 +227,7 @@ struct mx_conf {
     struct mx_conf_engine engine;
     struct mx_conf_log log;
     struct mx_conf_dns dns;
+    struct mx_conf_redis redis;
     const struct mx_span *domains; /* lower case, sorted, unique */
     uint32_t domain_count;
     const char *default_domain;     /* lower case; NULL = none */

@@ -103,7 +103,7 @@ static int collect_items(const struct mx_row *row, const void *base, struct item
     for (uint32_t i = 0; i < items->count; i++) {
         struct item *item = &items->rows[i];
         item->key = mx_item_text(row, base, i, items->texts + (size_t)i * MX_ITEM_TEXT_MAX);
-        item->shown = item->key;
+        item->shown = row->type == MX_TYPE_SECRETS ? MX_SPAN("(hidden)") : item->key;
     }
     return 0;
 }

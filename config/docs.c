@@ -338,6 +338,7 @@ int mx_conf_print_reference(FILE *stream) {
         {"`log`",                                      MX_SECTION_LOG   },
         {"`spool`",                                    MX_SECTION_SPOOL },
         {"`dns`",                                      MX_SECTION_DNS   },
+        {"`redis`",                                    MX_SECTION_REDIS },
         {"Entries of `smtpservers` and `lmtpservers`", MX_SECTION_SERVER},
         {"`auth` of an entry of `smtpservers`",        MX_SECTION_AUTH  },
     };

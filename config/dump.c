@@ -1,6 +1,7 @@
 #include "config/chain.h"
 #include "config/conf.h"
 #include "config/item.h"
+#include "config/options.h"
 #include "config/value.h"
 
 #include <assert.h>
@@ -61,6 +62,10 @@ static void put_value(FILE *stream, const struct mx_row *row, const void *base, 
     } else if (row->type == MX_TYPE_SECTION) {
         putc('\n', stream);
         put_rows(stream, (enum mx_section)row->min, base, indent + 2, NULL);
+    } else if (row->type == MX_TYPE_SECRETS) {
+        putc(' ', stream);
+        mx_options_print_value(stream, row, base, true);
+        putc('\n', stream);
     } else {
         put_list(stream, row, base, indent + 2);
     }

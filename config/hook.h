@@ -171,7 +171,12 @@ struct mx_opt_mail_priority {
     struct mx_conf_table entries; /* struct mx_conf_priority */
 };
 
+/* Where a hook remembers. */
+enum mx_store { MX_STORE_MEMORY, MX_STORE_REDIS };
+
 struct mx_opt_greylist {
+    struct mx_opt_wait wait;
+    enum mx_store store;
     uint64_t block_ms;                      /* tempBlockTime; 1 h */
     uint64_t unseen_ms;                     /* unseenLifeTime; 4 h */
     uint64_t known_ms;                      /* autoWhiteListLifeTime; 36 d */
@@ -187,6 +192,8 @@ enum mx_rate_subject {
 };
 
 struct mx_opt_rate_limit {
+    struct mx_opt_wait wait;
+    enum mx_store store;
     enum mx_rate_subject subject; /* per */
     uint32_t count;               /* recipients */
     uint32_t period_ms;

@@ -93,15 +93,35 @@ const struct mx_hook_type mx_hook_type_allowed_senders = {
 
 #define YEAR_MS INT64_C(31536000000)
 
+static const struct mx_lookup words_store[] = {
+    {"memory", MX_STORE_MEMORY},
+    {"redis",  MX_STORE_REDIS },
+    {NULL,     0              },
+};
+
+static void check_store(struct mx_loader *loader, const struct mx_yaml_node *node,
+                        enum mx_store store) {
+    if (store == MX_STORE_REDIS && loader->conf->redis.server == NULL)
+        mx_loader_fail(loader, node, "store: redis needs redis: {server: ADDRESS}");
+}
+
 /* Who comes again in time must not be forgotten before. */
 static void check_greylist(struct mx_loader *loader, const struct mx_yaml_node *node,
                            const struct mx_conf_server *server, const void *options) {
     const struct mx_opt_greylist *self = options;
     (void)server;
+    check_store(loader, node, self->store);
     if (self->unseen_ms <= self->block_ms)
         mx_loader_fail(loader, node,
                        "unseenLifeTime must be longer than tempBlockTime: nobody "
                        "would ever be known");
+}
+
+static void check_rate_limit(struct mx_loader *loader, const struct mx_yaml_node *node,
+                             const struct mx_conf_server *server, const void *options) {
+    const struct mx_opt_rate_limit *self = options;
+    (void)server;
+    check_store(loader, node, self->store);
 }
 
 static const struct mx_lookup words_per[] = {
@@ -115,6 +135,10 @@ static const struct mx_lookup words_per[] = {
 
 /* clang-format off */
 static const struct mx_row greylist_rows[] = {
+    MX_WAIT_ROWS(struct mx_opt_greylist, "1s", "accept"),
+    {"store", 0, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "memory", NULL, words_store,
+     MX_OPTION(struct mx_opt_greylist, store),
+     "where it is remembered: by this process, or in Redis by all gateways that share it (`redis`)"},
     {"tempBlockTime", 0, MX_TYPE_DURATION, MX_UNIT_MILLISECOND, RELOAD, 1, YEAR_MS, "1h",
      "tempBlockTime", NULL, MX_OPTION(struct mx_opt_greylist, block_ms),
      "how long a client that is new has to wait"},
@@ -129,6 +153,10 @@ static const struct mx_row greylist_rows[] = {
      "clients that are not asked to come again"},
 };
 static const struct mx_row rate_limit_rows[] = {
+    MX_WAIT_ROWS(struct mx_opt_rate_limit, "1s", "accept"),
+    {"store", 0, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "memory", NULL, words_store,
+     MX_OPTION(struct mx_opt_rate_limit, store),
+     "where the buckets are: in this process, or in Redis for all gateways that share it (`redis`)"},
     {"per", 0, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "ip", NULL, words_per,
      MX_OPTION(struct mx_opt_rate_limit, subject), "who has a bucket of its own"},
     {"count", 0, MX_TYPE_NUMBER, MX_UNIT_NONE, RELOAD, 1, 10000000, NULL, NULL, NULL,
@@ -141,4 +169,4 @@ static const struct mx_row rate_limit_rows[] = {
 const struct mx_hook_type mx_hook_type_greylist = {
     MX_ROWS_OF(greylist_rows, struct mx_opt_greylist), check_greylist};
 const struct mx_hook_type mx_hook_type_rate_limit = {
-    MX_ROWS_OF(rate_limit_rows, struct mx_opt_rate_limit), NULL};
+    MX_ROWS_OF(rate_limit_rows, struct mx_opt_rate_limit), check_rate_limit};

@@ -37,6 +37,13 @@ static struct mx_conf_certificates certificates_of(const struct mx_row *row, con
     return all;
 }
 
+static struct mx_conf_secrets secrets_of(const struct mx_row *row, const void *base) {
+    struct mx_conf_secrets all;
+    assert(row->size == sizeof all);
+    memcpy(&all, (const char *)base + row->offset, sizeof all);
+    return all;
+}
+
 static uint32_t bits_of(const struct mx_row *row, const void *base) {
     uint32_t bits;
     assert(row->size == sizeof bits);
@@ -73,6 +80,8 @@ uint32_t mx_item_count(const struct mx_row *row, const void *base) {
         return ciphers_of(row, base).count;
     if (row->type == MX_TYPE_CERTIFICATES)
         return certificates_of(row, base).count;
+    if (row->type == MX_TYPE_SECRETS)
+        return secrets_of(row, base).count;
     if (row->type == MX_TYPE_FEATURES)
         word_of(row, bits_of(row, base), UINT32_MAX, &count);
     else
@@ -101,6 +110,8 @@ struct mx_span mx_item_text(const struct mx_row *row, const void *base, uint32_t
         return mx_span_of(mx_lookup_text(row->words, ciphers_of(row, base).rows[i]));
     if (row->type == MX_TYPE_CERTIFICATES)
         return mx_span_of(certificates_of(row, base).rows[i].text);
+    if (row->type == MX_TYPE_SECRETS)
+        return secrets_of(row, base).rows[i].text;
     assert(row->type == MX_TYPE_FEATURES);
     const struct mx_lookup *word = word_of(row, bits_of(row, base), i, &count);
     assert(word);

@@ -217,8 +217,8 @@ static void print_table(FILE *stream, const struct mx_row *row, const void *base
     putc(']', stream);
 }
 
-static void print_value(FILE *stream, const struct mx_row *row, const void *base,
-                        bool hides_secrets) {
+void mx_options_print_value(FILE *stream, const struct mx_row *row, const void *base,
+                            bool hides_secrets) {
     char text[MX_SIZE_TEXT_MAX];
     if (mx_value_is_scalar(row)) {
         mx_value_text(row, mx_value_get(row, base), text, sizeof text);
@@ -243,7 +243,7 @@ void mx_options_print(FILE *stream, const struct mx_rows *rows, const void *base
     putc('{', stream);
     for (size_t i = 0; i < rows->count; i++) {
         fprintf(stream, "%s%s: ", i > 0 ? ", " : "", rows->rows[i].key);
-        print_value(stream, &rows->rows[i], base, hides_secrets);
+        mx_options_print_value(stream, &rows->rows[i], base, hides_secrets);
     }
     putc('}', stream);
 }

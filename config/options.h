@@ -24,3 +24,7 @@ void mx_options_apply_row(struct mx_loader *self, const struct mx_row *row,
  * files then show as file:PATH. */
 void mx_options_print(FILE *stream, const struct mx_rows *rows, const void *base,
                       bool hides_secrets);
+
+/* One value of them, likewise. */
+void mx_options_print_value(FILE *stream, const struct mx_row *row, const void *base,
+                            bool hides_secrets);

@@ -18,11 +18,17 @@ static int visit_row(const struct mx_row *row, void *base, path_fn *visit, void 
     return *member != NULL ? visit(context, member) : 0;
 }
 
+static int visit_list(const struct mx_row *row, const char *base, path_fn *visit, void *context);
+
 static int visit_rows(unsigned sections, void *base, path_fn *visit, void *context) {
     int err = 0;
     for (size_t i = 0; i < mx_schema_count && err == 0; i++) {
         const struct mx_row *row = &mx_schema[i];
-        if ((row->flags & MX_ROW_BESIDE) && (row->sections & sections))
+        if (!(row->sections & sections))
+            continue;
+        if (row->type == MX_TYPE_SECRETS)
+            err = visit_list(row, base, visit, context);
+        else if (row->flags & MX_ROW_BESIDE)
             err = visit_row(row, base, visit, context);
     }
     return err;

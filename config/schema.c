@@ -2,6 +2,7 @@
 
 #include "config/aliases.h"
 #include "config/conf.h"
+#include "config/schema_redis.h"
 #include "proto/sasl.h"
 #include "proto/session.h"
 
@@ -166,6 +167,8 @@ const struct mx_row mx_schema[] = {
      "where accepted mail is kept"},
     {"dns", TOP, MX_TYPE_SECTION, MX_UNIT_NONE, 0, DNS, 0, NULL, NULL, NULL, NOWHERE,
      "who is asked about names, and how long one waits"},
+    {"redis", TOP, MX_TYPE_SECTION, MX_UNIT_NONE, 0, MX_SECTION_REDIS, 0, NULL, NULL, NULL, NOWHERE,
+     "where gateways remember together what hooks keep with `store: redis`"},
     {"smtpservers", TOP, MX_TYPE_SERVERS, MX_UNIT_NONE, RELOAD, SMTP, 0, "[]", "smtpserver", NULL,
      NOWHERE,
      "SMTP servers, a list of maps"},
@@ -304,6 +307,8 @@ const struct mx_row mx_schema[] = {
     {"failureTtl", DNS, MX_TYPE_DURATION, MX_UNIT_SECOND, 0, 0, 300000, "5s", NULL, NULL,
      CONF(dns.failure_ttl_ms),
      "how long it is remembered that nobody could say; 0: not at all"},
+
+    MX_SCHEMA_REDIS_ROWS
 
     {"enabled", BOTH, MX_TYPE_BOOL, MX_UNIT_NONE, RELOAD, 0, 1, "true", "@enabled", NULL,
      SERVER(enabled),

@@ -15,6 +15,7 @@ enum mx_section {
     MX_SECTION_AUTH = 1 << 6, /* inside a server */
     MX_SECTION_DNS = 1 << 7,
     MX_SECTION_TLS = 1 << 8, /* likewise */
+    MX_SECTION_REDIS = 1 << 9,
     MX_SECTION_SERVER = MX_SECTION_SMTP | MX_SECTION_LMTP,
     MX_SECTION_IN_SERVER =
         MX_SECTION_SERVER | MX_SECTION_AUTH | MX_SECTION_TLS, /* base: struct mx_conf_server */

@@ -83,13 +83,13 @@ static const int helper_calls[] = {
     SCMP_SYS(clock_nanosleep),
 };
 
-/* What c-ares does once it knows its servers. */
+/* What c-ares and hiredis do once they know their servers. */
 static const int resolver_calls[] = {
-    SCMP_SYS(mremap),       SCMP_SYS(connect),    SCMP_SYS(bind),    SCMP_SYS(getsockname),
-    SCMP_SYS(getsockopt),   SCMP_SYS(setsockopt), SCMP_SYS(fcntl),   SCMP_SYS(ioctl),
-    SCMP_SYS(sendto),       SCMP_SYS(recvfrom),   SCMP_SYS(sendmsg), SCMP_SYS(recvmsg),
-    SCMP_SYS(read),         SCMP_SYS(close),      SCMP_SYS(poll),    SCMP_SYS(ppoll),
-    SCMP_SYS(gettimeofday),
+    SCMP_SYS(mremap),       SCMP_SYS(connect),         SCMP_SYS(bind),    SCMP_SYS(getsockname),
+    SCMP_SYS(getsockopt),   SCMP_SYS(setsockopt),      SCMP_SYS(fcntl),   SCMP_SYS(ioctl),
+    SCMP_SYS(sendto),       SCMP_SYS(recvfrom),        SCMP_SYS(sendmsg), SCMP_SYS(recvmsg),
+    SCMP_SYS(read),         SCMP_SYS(close),           SCMP_SYS(poll),    SCMP_SYS(ppoll),
+    SCMP_SYS(gettimeofday), SCMP_SYS(clock_nanosleep),
 };
 
 static int allow(scmp_filter_ctx filter, const int *calls, size_t count) {

@@ -25,8 +25,8 @@ MX_MUST_CHECK int mx_confine_thread(void);
 /* The same for a helper thread, which also computes hashes and asks for random numbers. */
 MX_MUST_CHECK int mx_confine_helper(void);
 
-/* The same for the resolver, which also speaks to name servers: sockets of the internet families,
- * and no files. */
+/* The same for the resolver and for threads that ask Redis, which speak to their servers: sockets
+ * of the internet families, and no files. */
 MX_MUST_CHECK int mx_confine_resolver(void);
 
 /* The same for the thread that speaks with scanners, which may be in the file system, too. */

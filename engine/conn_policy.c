@@ -163,6 +163,7 @@ void mx_conn_policy_init(struct mx_worker *worker) {
         .dns = worker->fleet->dns,
         .scan = worker->fleet->scan,
         .texts = worker->texts.memory != NULL ? &worker->texts : NULL,
+        .redis = worker->fleet->redis,
         .inbox = &worker->inbox,
         .answer = on_answer,
         .hold = hold,

@@ -44,6 +44,8 @@ struct mx_helper {
     sem_t posted, started;
     struct thread *threads;
     uint32_t thread_count;
+    int (*confine)(void);
+    const char *name; /* of the threads */
 };
 
 struct mx_helper *mx_helper_new(uint32_t thread_count, uint32_t queue) {
@@ -67,9 +69,15 @@ struct mx_helper *mx_helper_new(uint32_t thread_count, uint32_t queue) {
     self->mask = count - 1;
     self->limit = queue;
     self->thread_count = thread_count;
+    mx_helper_confine_by(self, mx_confine_helper, "mxring-helper");
     for (uint32_t i = 0; i < count; i++)
         atomic_store_explicit(&self->slots[i].turn, i, memory_order_relaxed);
     return self;
+}
+
+void mx_helper_confine_by(struct mx_helper *self, int (*confine)(void), const char *name) {
+    self->confine = confine;
+    self->name = name;
 }
 
 /* ---- the queue ---- */
@@ -188,7 +196,7 @@ static void *main_of(void *argument) {
     struct mx_helper *pool = self->pool;
     struct mx_helper_job *job;
     self->error = mx_ring_start(&self->ring);
-    if (self->error == 0 && mx_confine_helper() < 0) {
+    if (self->error == 0 && pool->confine() < 0) {
         /* no seccomp here: the workers have said so */
     }
     sem_post(&pool->started);
@@ -211,7 +219,7 @@ static int start(struct thread *self, uint32_t features) {
     if (err != 0)
         return -err;
     self->has_thread = true;
-    pthread_setname_np(self->thread, "mxring-helper");
+    pthread_setname_np(self->thread, self->pool->name);
     while (sem_wait(&self->pool->started) < 0)
         continue;
     return self->error;

@@ -38,6 +38,9 @@ enum { MX_HELPER_SCRATCH = 32768 }; /* octets; what crypt(3) wants */
 /* queue: jobs that may wait, 1..65536. Threads are made by mx_helper_start. NULL: out of memory. */
 struct mx_helper *mx_helper_new(uint32_t thread_count, uint32_t queue);
 
+/* Before the start: threads of another kind, which confine themselves by that. */
+void mx_helper_confine_by(struct mx_helper *self, int (*confine)(void), const char *name);
+
 /* Rings for the threads (features as for mx_ring_init), then the threads; signals are blocked by
  * the caller. 0 or -errno: then call mx_helper_free. */
 MX_MUST_CHECK int mx_helper_start(struct mx_helper *self, uint32_t features);

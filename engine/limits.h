@@ -56,6 +56,9 @@ enum {
     /* so many look-ups in a row that nobody answered: the log says that the DNS is silent */
     MX_DNS_SILENT = 8,
 
+    /* so many questions in a row without an answer: the log says that Redis is gone */
+    MX_REDIS_SILENT = 4,
+
     /* behind drainTimeout: time for the last 421 to be taken (ms) */
     MX_DRAIN_END_MS = 1000,
 

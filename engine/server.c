@@ -3,6 +3,7 @@
 #include "engine/dns/dns.h"
 #include "engine/limits.h"
 #include "engine/policy/memo.h"
+#include "engine/redis/redis.h"
 #include "engine/scan/scan.h"
 #include "engine/slots.h"
 #include "engine/sockets.h"
@@ -370,6 +371,7 @@ static int serve(struct mx_server *self, const sigset_t *signals) {
         drain_logs(self);
         mx_totals_watch(&self->fleet);
         mx_server_watch_dns(self);
+        mx_server_watch_redis(self);
         mx_reload_turn(self);
         mx_server_tls_turn(self);
         if (failed < 0 && self->message == MX_MESSAGE_NONE) { /* the others end in order */
@@ -462,6 +464,8 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
     if (code == 0)
         code = mx_server_start_scan(&self);
     if (code == 0)
+        code = mx_server_start_redis(&self);
+    if (code == 0)
         code = start_workers(&self);
     bool has_started = code == 0;
     if (has_started)
@@ -472,6 +476,7 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
         mx_server_log_totals(&self, MX_SEVERITY_INFO);
     mx_dns_free(self.fleet.dns); /* before the memory that its questions lie in */
     mx_scan_free(self.fleet.scan);
+    mx_redis_free(self.fleet.redis);
     mx_helper_free(self.fleet.helper);
     mx_server_sum_up(&self, totals);
     mx_log_event(&self.log, MX_SEVERITY_INFO, "stopped", "result", code == 0 ? "clean" : "error");

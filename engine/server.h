@@ -37,7 +37,7 @@ struct mx_server {
     struct mx_log log;
     struct mx_ring ring;     /* for messages to the workers */
     enum mx_message message; /* what the workers have to hear */
-    bool is_listening, is_dns_silent;
+    bool is_listening, is_dns_silent, is_redis_gone;
     uint32_t features;
     struct rusage usage_begin;
 };
@@ -67,6 +67,12 @@ void mx_server_log_dns(struct mx_server *self, enum mx_log_severity severity);
  * errors are logged. */
 MX_MUST_CHECK int mx_server_start_scan(struct mx_server *self);
 void mx_server_log_scan(struct mx_server *self, enum mx_log_severity severity);
+
+/* Redis (server_redis.c), when the file names one; as for the resolver, of which nobody has to be
+ * there. */
+MX_MUST_CHECK int mx_server_start_redis(struct mx_server *self);
+void mx_server_watch_redis(struct mx_server *self);
+void mx_server_log_redis(struct mx_server *self, enum mx_log_severity severity);
 
 /* engine.user (server_user.c). Addresses are bound, limits are raised, and there is no other thread
  * yet. An exit code; errors are logged. */

@@ -46,6 +46,7 @@ struct mx_fleet {
     struct mx_worker *workers;
     struct mx_helper *helper;             /* NULL: there is nobody to help (mxring sink) */
     struct mx_memo *memo;                 /* likewise */
+    struct mx_redis *redis;               /* NULL: gateways share nothing */
     struct mx_dns *dns;                   /* NULL: there are no look-ups (mxring sink) */
     struct mx_scan *scan;                 /* NULL: there are no scanners (mxring sink) */
     _Atomic(const struct mx_swap *) swap; /* of the reload under way */

@@ -3,7 +3,7 @@
 #   proto -> proto          config -> config proto          tls -> tls proto
 #   engine -> all of these  bench -> bench proto tls, the headers of libmx_io, config/{users,aliases}.h
 #   tests -> anything
-# liburing, libyaml, c-ares and wolfSSL are each seen by a few files only; sinks and hooks do not know
+# liburing, libyaml, c-ares, hiredis and wolfSSL are each seen by a few files only; sinks and hooks do not know
 # connections.
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
@@ -42,6 +42,7 @@ name ~ /^liburing/ && FILENAME !~ /^engine\/(ring[a-z_]*|buf)\.[ch]$/ {
     refuse("liburing belongs to engine/ring*.[ch] and engine/buf.[ch]")
 }
 name == "yaml.h" && FILENAME != "config/yaml.c" { refuse("libyaml belongs to config/yaml.c") }
+name ~ /^hiredis/ && FILENAME !~ /^engine\/redis\// { refuse("hiredis belongs to engine/redis/") }
 name ~ /^ares/ && FILENAME !~ /^engine\/dns\// { refuse("c-ares belongs to engine/dns/") }
 name ~ /^wolfssl/ && FILENAME !~ /^tls\/[a-z_]*\.c$/ { refuse("wolfSSL belongs to tls/*.c") }
 BEGIN {

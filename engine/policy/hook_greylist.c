@@ -3,12 +3,13 @@
 #include "engine/policy/hook.h"
 #include "engine/policy/memo.h"
 #include "engine/policy/relay.h"
+#include "engine/policy/shared.h"
 
 /* A fact: first = when the triplet was seen first (ms), second = 1 once it has come again. */
 struct look {
     const struct mx_opt_greylist *options;
     uint64_t now_ms;
-    enum { FIRST, EARLY, KNOWN } result;
+    enum { FIRST = MX_REDIS_FIRST, EARLY = MX_REDIS_EARLY, KNOWN = MX_REDIS_KNOWN } result;
 };
 
 static uint64_t on_fact(void *context, struct mx_memo_fact *fact, bool is_new) {
@@ -49,25 +50,46 @@ static size_t put_triplet(const struct mx_hook_call *call, char *to, size_t room
     return len;
 }
 
-static enum mx_verdict on_rcpt(struct mx_hook_call *call) {
-    const struct mx_opt_greylist *options = call->options;
-    struct look look = {.options = options, .now_ms = call->now_ms};
-    char triplet[1024];
-    if (mx_relay_is_allowed(call->session) ||
-        mx_relay_is_in(&options->known_networks, &call->session->peer))
-        return MX_VERDICT_DECLINED;
-    struct mx_memo *memo = mx_hook_memo(call);
-    struct mx_span text = {triplet, put_triplet(call, triplet, sizeof triplet)};
-    struct mx_memo_key key = mx_memo_key(memo, MX_HOOK_KIND_GREYLIST, text);
-    mx_memo_update(memo, key, call->now_ms, on_fact, &look);
-    if (look.result == FIRST)
+static enum mx_verdict decide(struct mx_hook_call *call, int64_t result) {
+    switch (result) {
+    case FIRST:
         return mx_hook_refuse(call, MX_VERDICT_SOFT,
                               "451 4.4.3 Temporary rejected: Please try again later");
-    if (look.result == EARLY)
+    case EARLY:
         return mx_hook_refuse(
             call, MX_VERDICT_SOFT,
             "451 4.4.3 Temporary rejected: Reconnect to fast. Please try again later");
-    return MX_VERDICT_DECLINED;
+    case KNOWN:
+        return MX_VERDICT_DECLINED;
+    default: /* a script that is not ours */
+        return mx_hook_fail(call);
+    }
+}
+
+static enum mx_verdict ask_redis(struct mx_hook_call *call, struct mx_span text) {
+    const struct mx_opt_greylist *options = call->options;
+    const uint64_t numbers[MX_REDIS_NUMBERS] = {options->block_ms, options->unseen_ms,
+                                                options->known_ms};
+    return mx_shared_ask(call, MX_REDIS_GREYLIST, text, numbers);
+}
+
+static enum mx_verdict on_rcpt(struct mx_hook_call *call) {
+    const struct mx_opt_greylist *options = call->options;
+    const struct mx_redis_question *shared = mx_shared_answer(call);
+    struct look look = {.options = options, .now_ms = call->now_ms};
+    char triplet[1024];
+    if (shared != NULL)
+        return shared->is_answered ? decide(call, shared->answer) : mx_hook_fail(call);
+    if (mx_relay_is_allowed(call->session) ||
+        mx_relay_is_in(&options->known_networks, &call->session->peer))
+        return MX_VERDICT_DECLINED;
+    struct mx_span text = {triplet, put_triplet(call, triplet, sizeof triplet)};
+    if (options->store == MX_STORE_REDIS)
+        return ask_redis(call, text);
+    struct mx_memo *memo = mx_hook_memo(call);
+    struct mx_memo_key key = mx_memo_key(memo, MX_HOOK_KIND_GREYLIST, text);
+    mx_memo_update(memo, key, call->now_ms, on_fact, &look);
+    return decide(call, look.result);
 }
 
 const struct mx_hook_class mx_hook_greylist = {
@@ -78,7 +100,9 @@ const struct mx_hook_class mx_hook_greylist = {
     .replies = { {"first time", "451 4.4.3 Temporary rejected: Please try again later"},
                {"again, before tempBlockTime is over",
                  "451 4.4.3 Temporary rejected: Reconnect to fast. Please try again later"}},
-    .differences = "no database: what is known lies in memory (`engine.policyMemory`) for all "
-                   "servers, and is forgotten at a restart, not at a reload. The client's network "
-                   "counts, not its address",
+    .waits = true,
+    .differences =
+        "no SQL: what is known lies in memory (`engine.policyMemory`) for all servers, and "
+        "is forgotten at a restart, not at a reload; or in Redis. The client's network "
+        "counts, not its address",
 };

@@ -2,6 +2,7 @@
 #include "engine/policy/hook.h"
 #include "engine/policy/memo.h"
 #include "engine/policy/relay.h"
+#include "engine/policy/shared.h"
 
 /* A fact: first = when the bucket was looked at last (ms), second = what is in it, in thousandths
  * of a message. */
@@ -51,11 +52,21 @@ static struct mx_span subject(const struct mx_hook_call *call, uint8_t network[1
     return (struct mx_span){0};
 }
 
+static enum mx_verdict decide(struct mx_hook_call *call, bool has_token) {
+    return has_token ? MX_VERDICT_DECLINED
+                     : mx_hook_refuse(call, MX_VERDICT_SOFT,
+                                      "451 4.7.1 Too many recipients in a short time. Please try "
+                                      "again later");
+}
+
 static enum mx_verdict on_rcpt(struct mx_hook_call *call) {
     const struct mx_opt_rate_limit *options = call->options;
+    const struct mx_redis_question *shared = mx_shared_answer(call);
     struct look look = {.options = options, .now_ms = call->now_ms};
     uint8_t network[16];
     char text[400];
+    if (shared != NULL)
+        return shared->is_answered ? decide(call, shared->answer == 1) : mx_hook_fail(call);
     struct mx_span whom = subject(call, network);
     if (whom.len == 0)
         return MX_VERDICT_DECLINED;
@@ -66,14 +77,16 @@ static enum mx_verdict on_rcpt(struct mx_hook_call *call) {
         text[len++] = is_text ? mx_ascii_lower(whom.ptr[i]) : whom.ptr[i];
     const uint32_t numbers[] = {(uint32_t)options->subject, options->count, options->period_ms};
     memcpy(text + len, numbers, sizeof numbers);
+    if (options->store == MX_STORE_REDIS) {
+        const uint64_t shared_numbers[MX_REDIS_NUMBERS] = {options->count, options->period_ms};
+        return mx_shared_ask(call, MX_REDIS_RATE, (struct mx_span){text, len + sizeof numbers},
+                             shared_numbers);
+    }
     struct mx_memo *memo = mx_hook_memo(call);
     struct mx_memo_key key =
         mx_memo_key(memo, MX_HOOK_KIND_RATE_LIMIT, (struct mx_span){text, len + sizeof numbers});
     mx_memo_update(memo, key, call->now_ms, on_fact, &look);
-    return look.has_token ? MX_VERDICT_DECLINED
-                          : mx_hook_refuse(call, MX_VERDICT_SOFT,
-                                           "451 4.7.1 Too many recipients in a short time. Please "
-                                           "try again later");
+    return decide(call, look.has_token);
 }
 
 const struct mx_hook_class mx_hook_rate_limit = {
@@ -83,6 +96,7 @@ const struct mx_hook_class mx_hook_rate_limit = {
     .points = {[MX_HOOK_RCPT] = on_rcpt},
     .replies = {{"the bucket is empty",
                  "451 4.7.1 Too many recipients in a short time. Please try again later"}},
-    .differences = "it has no such hook. The buckets lie in memory (`engine.policyMemory`) and "
-                   "are shared by all workers and servers with the same numbers",
+    .waits = true,
+    .differences = "it has no such hook. The buckets lie in memory (`engine.policyMemory`), or in "
+                   "Redis, and are shared by all servers with the same numbers",
 };

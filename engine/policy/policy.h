@@ -9,6 +9,7 @@
 
 struct mx_dns;
 struct mx_scan;
+struct mx_redis;
 
 /* What one hook did. Written by its worker alone, read by anyone with relaxed loads. */
 struct mx_hook_counters {
@@ -25,6 +26,7 @@ struct mx_policy_host {
     struct mx_fulltext_pool *texts; /* NULL: no hook wants one */
     struct mx_helper *helper;       /* NULL: nobody helps */
     struct mx_dns *dns;             /* NULL: there are no look-ups */
+    struct mx_redis *redis;         /* NULL: gateways share nothing */
     struct mx_scan *scan;           /* NULL: there are no scanners */
     struct mx_helper_inbox *inbox;  /* where answers come to lie */
     mx_helper_answer_fn *answer;    /* called with them, in the end mx_policy_take */

@@ -21,6 +21,7 @@ struct range_case {
 #define G "log:\n  "
 #define P "spool:\n  "
 #define D "dns:\n  "
+#define R "redis:\n  "
 #define S "smtpservers:\n- handlerchain: []\n  "
 #define A "smtpservers:\n- handlerchain: []\n  auth:\n    "
 
@@ -59,6 +60,10 @@ static const struct range_case cases[] = {
     {"maxTtl",               D,  "0",     "24h",        "-1",      "86401",                "0 and 86400s"              },
     {"maxNegativeTtl",       D,  "0",     "24h",        "-1",      "86401",                "0 and 86400s"              },
     {"failureTtl",           D,  "0",     "5m",         "-1",      "301",                  "0 and 300s"                },
+    {"database",             R,  "0",     "65535",      "-1",      "65536",                "0 and 65535"               },
+    {"timeout",              R,  "10ms",  "60",         "9ms",     "61",                   "10ms and 60s"              },
+    {"connections",          R,  "1",     "64",         "0",       "65",                   "1 and 64"                  },
+    {"maxQuestions",         R,  "1",     "65536",      "0",       "65537",                "1 and 65536"               },
     {"connectionBacklog",    S,  "1",     "65535",      "0",       "65536",                "1 and 65535"               },
     {"connectionTimeout",    S,  "0",     "24h",        "-1",      "86401",                "0 and 86400s"              },
     {"dataTimeout",          S,  "0",     "1d",         "-1",      "86400001ms",           "0 and 86400s"              },
