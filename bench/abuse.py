@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bench/abuse.py [option]... [KIND]... - what abuse costs the well-behaved.
+"""bench/abuse.py [option]... [KIND]... - what abuse, and waiting for the DNS, costs the well-behaved.
 
 A gateway with one worker on the first CPU; on the second bench-abuse_load, which plays 32
 well-behaved clients and 1,000 abusive ones (see bench/abuse_load.c). The well-behaved send at half
@@ -18,6 +18,7 @@ import glob
 import json
 import os
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -27,7 +28,10 @@ import time
 TOP = os.path.realpath(f"{__file__}/../..")
 MXRING = os.environ.get("MXRING") or f"{TOP}/build/mxring"
 LOAD = os.environ.get("MX_ABUSE_LOAD") or f"{TOP}/build/bench-abuse_load"
-KINDS = ("lines", "commands", "dribble", "bodies", "resets", "unread", "all")
+KINDS = ("lines", "commands", "dribble", "bodies", "resets", "unread", "all", "dns", "dns-slow")
+# Clients on a listener with DNSRBLHandler, each from an address of its own: arguments and warm-up.
+# 2,500 come a second, so that each stays for two; with the slow one all of them wait all the time.
+WAITING = {"dns": (["--dns-delay", "50"], 2.5), "dns-slow": (["--dns-delay", "1900"], 4.5)}
 SHOWN = ("p50_us", "p99_us", "max_us", "own_delay_p99_us", "server_cpu", "foreign")
 LIMIT = 1.5  # of the ratio
 DISTURBED = 0.004  # of a window: so long may somebody else have a CPU
@@ -36,9 +40,19 @@ CONFIG = """\
 engine: {workers: 1, drainTimeout: 1s}
 domains: [example.com]
 spool: {durability: none}
+dns: {servers: ["127.0.0.1:%d"], timeout: 4s, attempts: 1}
 smtpservers:
   - {bind: "127.0.0.1:0", handlerchain: [], maxErrors: 0, verifyIdentity: disabled}
+  - bind: 127.0.0.1:0
+    maxErrors: 0
+    handlerchain: [DNSRBLHandler: {rblservers: {blacklist: [bl.example]}}]
 """
+
+
+def free_udp_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def go_first():
@@ -68,20 +82,25 @@ class Bench:
         self.is_root = os.geteuid() == 0
         self.seed = 0
         self.config = tempfile.NamedTemporaryFile("w", suffix=".yaml")
-        self.config.write(CONFIG)
+        self.dns_port = free_udp_port()
+        self.config.write(CONFIG % self.dns_port)
         self.config.flush()
         self.log = tempfile.NamedTemporaryFile("r")
         with open(self.log.name, "w", encoding="ascii") as log:
             self.server = subprocess.Popen(
                 [*self.on(cpus[0], "chrt", "-f", "1"), MXRING, "serve", "-c", self.config.name],
                 stderr=log, preexec_fn=go_first)
+        self.address, self.waiting_room = self.listener(), self.listener()
+
+    def listener(self):
+        """The address of the next one."""
         deadline = time.monotonic() + 10
         while "event=listening" not in (line := self.log.readline()):
             if self.server.poll() is not None or time.monotonic() > deadline:
                 self.stop()
                 sys.exit(f"the server does not start: {line}")
             time.sleep(0 if line else 0.02)
-        self.address = line.split("addr=")[1].split()[0]
+        return line.split("addr=")[1].split()[0]
 
     def on(self, cpu, *first):
         """What runs a program on that CPU, before others."""
@@ -96,27 +115,39 @@ class Bench:
             self.server.wait()
         return self.server.returncode
 
-    def waited(self):
-        """Seconds in which a thread of the server could have run, but did not have its CPU."""
-        total = 0
+    def threads(self):
+        """Of each thread of the server the seconds it ran, and could have run but had no CPU."""
+        times = {}
         for path in glob.glob(f"/proc/{self.server.pid}/task/*/schedstat"):
             with open(path, encoding="ascii") as file:
-                total += int(file.read().split()[1])
-        return total / 1e9
+                times[path] = [int(field) / 1e9 for field in file.read().split()[:2]]
+        return times
+
+    def foreign(self, before):
+        """Seconds that the worker waited while no other thread of the server ran."""
+        spent = [(now[0] - was[0], now[1] - was[1]) for path, now in self.threads().items()
+                 if (was := before.get(path))]
+        ran, waited = max(spent)
+        return waited - (sum(run for run, _ in spent) - ran)
 
     def window(self, kind, rate, seconds, warmup):
         """What bench-abuse_load says, and `foreign`: the share of time somebody else ran."""
         self.seed += 1
-        waited = self.waited()
+        arguments, warmup = WAITING.get(kind, ([], warmup))
+        if arguments:
+            kind = "dns"
+            arguments = [*arguments, "--abusers", "5000", "--dns-port", str(self.dns_port),
+                         "--dns-gateway", self.waiting_room.split(":")[1]]
+        before = self.threads()
         done = subprocess.run(
             [*self.on(self.cpus[1], "nice", "-n", "-20"), LOAD, self.address, "--kind", kind,
              "--rate", f"{rate:.0f}", "--seconds", str(seconds), "--warmup", str(warmup),
-             "--seed", str(self.seed), "--server", str(self.server.pid)],
+             "--seed", str(self.seed), "--server", str(self.server.pid), *arguments],
             stdout=subprocess.PIPE, text=True, timeout=120, check=False, preexec_fn=go_first)
         if done.returncode != 0:
             sys.exit(f"a window with {kind} has failed: {done.stdout}")
         result = json.loads(done.stdout)
-        foreign = max(1 - result["own_cpu"], (self.waited() - waited) / seconds)
+        foreign = max(1 - result["own_cpu"], self.foreign(before) / seconds)
         result["foreign"] = round(foreign, 4)
         return result
 

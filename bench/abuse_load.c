@@ -7,6 +7,10 @@
  * at the well-behaved. What this costs them is measured as the generator's own delay: how much
  * later than due a message begins though there is an idle connection.
  */
+#include "bench/abuse/clock.h"
+#include "bench/abuse/dns.h"
+#include "bench/abuse/samples.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -17,15 +21,14 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { GOOD_MAX = 1000, ABUSERS_MAX = 16000, SECONDS_MAX = 600, RATE_MAX = 1000000 };
-enum { SAMPLES_MAX = 4000000, EVENTS = 8, SOURCES = 16, TEXT_MAX = 16384, BODY_LINES = 55 };
+enum { EVENTS = 8, SOURCES = 16, TEXT_MAX = 16384, BODY_LINES = 55 };
 /* Every other client that does not read says EHLO so often at first that the replies are more than
    the server and the kernel want to keep: the server does not go on with these. */
 enum { PRIME_EHLOS = 2000, UNREAD_MSS = 536, UNREAD_RCVBUF = 2048 };
-enum { SETUP_MAX_S = 10, REST_MAX_S = 10, ALARM_S = 30, NS_PER_S = 1000000000 };
+enum { SETUP_MAX_S = 10, REST_MAX_S = 10, ALARM_S = 30 };
 enum { QUIET_NS = 100000000, QUIET_SERVER_NS = 10000000, LATE_NS = 50000000 };
 
 #define ENVELOPE  "MAIL FROM:<a@example.org>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n"
@@ -77,17 +80,20 @@ struct crowd {
     struct abuser members[ABUSERS_MAX];
 };
 
-struct samples {
-    size_t count;
-    uint64_t ns[SAMPLES_MAX];
-};
-
 static struct {
     struct sockaddr_in address;
     const char *kind;
     double rate, seconds, warmup, connections, abusers, seed, server;
+    struct dns_params dns;
 } options = {
-    .kind = "none", .seconds = 2, .warmup = 0.2, .connections = 32, .abusers = 1000, .seed = 1};
+    .kind = "none",
+    .seconds = 2,
+    .warmup = 0.2,
+    .connections = 32,
+    .abusers = 1000,
+    .seed = 1,
+    .dns = {.per_second = 2500, .delay_ms = 50}
+};
 
 static struct {
     struct good good[GOOD_MAX];
@@ -99,6 +105,7 @@ static struct {
     unsigned long due_count, window_count; /* messages begun, ended in the window */
     struct crowd crowds[KINDS];
     unsigned crowd_count;
+    bool is_dns;
     unsigned long abuse_ops, blocked, reconnects;
     uint64_t random;
     struct samples latency, own_delay;
@@ -110,16 +117,6 @@ static size_t body_len;
 static _Noreturn void die(const char *what) {
     fprintf(stderr, "abuse_load: %s (errno %s)\n", what, strerrorname_np(errno));
     _exit(1);
-}
-
-static uint64_t clock_ns(clockid_t id) {
-    struct timespec t;
-    clock_gettime(id, &t);
-    return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t now_ns(void) {
-    return clock_ns(CLOCK_MONOTONIC);
 }
 
 /* CPU time of the server; 0 without --server. */
@@ -144,23 +141,6 @@ static size_t repeat(char to[TEXT_MAX], const char *unit, unsigned count) {
     for (; count > 0 && at + len <= TEXT_MAX; count--, at += len)
         memcpy(to + at, unit, len);
     return at;
-}
-
-static void samples_add(struct samples *self, uint64_t ns) {
-    if (self->count < SAMPLES_MAX)
-        self->ns[self->count++] = ns;
-}
-
-static int compare_ns(const void *a, const void *b) {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* In microseconds. */
-static double quantile_us(struct samples *self, double share) {
-    size_t at = (size_t)((double)self->count * share);
-    qsort(self->ns, self->count, sizeof *self->ns, compare_ns);
-    return self->count == 0 ? 0 : (double)self->ns[at < self->count ? at : at - 1] * 1e-3;
 }
 
 /* Count the replies in what has come, or comes. */
@@ -332,6 +312,10 @@ static void crowd_act(struct crowd *self) {
 
 /* One slice of abuse. */
 static void abuse(uint64_t now) {
+    if (load.is_dns) {
+        dns_slice(now);
+        return;
+    }
     abuser_hear();
     for (struct crowd *crowd = load.crowds; crowd < load.crowds + load.crowd_count; crowd++) {
         if (crowd->next_ns > now)
@@ -403,37 +387,49 @@ static void set_up(void) {
     for (unsigned i = 0; i < KINDS; i++)
         if (is_all || strcmp(options.kind, kinds[i].name) == 0)
             crowd_add(&kinds[i], is_all);
-    if (load.crowd_count == 0 && strcmp(options.kind, "none") != 0)
+    load.is_dns = strcmp(options.kind, "dns") == 0;
+    if (load.crowd_count == 0 && !load.is_dns && strcmp(options.kind, "none") != 0)
         die("no such --kind");
+    options.dns.clients = options.abusers;
+    errno = load.is_dns ? -dns_begin(&options.dns, &options.address, now_ns()) : 0;
+    if (errno != 0)
+        die("the name server");
     crowds_set_up();
 }
 
 /* Prints the line; returns the exit status. */
-static int report(double server_ns_used, double own_ns_used) {
+static int report(double server_ns_used, double own_ns_used, const struct dns_totals *dns) {
     unsigned errors = load.good_count - load.idle_count; /* messages that are not through */
     printf("{\"kind\": \"%s\", \"messages\": %zu, \"per_s\": %.0f", options.kind,
            load.latency.count, (double)load.window_count / options.seconds);
     printf(", \"p50_us\": %.1f, \"p99_us\": %.1f, \"p999_us\": %.1f, \"max_us\": %.1f",
-           quantile_us(&load.latency, 0.5), quantile_us(&load.latency, 0.99),
-           quantile_us(&load.latency, 0.999), quantile_us(&load.latency, 1));
+           samples_quantile_us(&load.latency, 0.5), samples_quantile_us(&load.latency, 0.99),
+           samples_quantile_us(&load.latency, 0.999), samples_quantile_us(&load.latency, 1));
     printf(", \"own_delay_p99_us\": %.1f, \"own_cpu\": %.3f, \"server_cpu\": %.3f",
-           quantile_us(&load.own_delay, 0.99), own_ns_used / options.seconds / NS_PER_S,
+           samples_quantile_us(&load.own_delay, 0.99), own_ns_used / options.seconds / NS_PER_S,
            server_ns_used / options.seconds / NS_PER_S);
+    if (load.is_dns)
+        printf(", \"accepted\": %lu, \"failed\": %lu, \"answered\": %lu, \"waiting\": %.0f",
+               dns->accepted, dns->failed, dns->answered, dns->waiting);
     printf(", \"abuse_ops\": %lu, \"blocked\": %lu, \"reconnects\": %lu, \"errors\": %u}\n",
-           load.abuse_ops, load.blocked, load.reconnects, errors);
+           load.is_dns ? dns->come : load.abuse_ops, load.blocked, load.reconnects, errors);
     return fflush(stdout) != 0 || errors > 0;
 }
 
 static int usage(void) {
-    fputs("usage: abuse_load ADDR:PORT [OPTION VALUE]... - one JSON line\n"
-          "  --rate R         messages/s of the well-behaved; 0 (default): as fast as possible\n"
-          "  --connections N  of the well-behaved (32)\n"
-          "  --seconds S, --warmup S  length of the window (2), of the time before it (0.2)\n"
-          "  --kind K         none (default), lines, commands, dribble, bodies, resets, unread,\n"
-          "                   all; with --abusers N (1000), --seed N of their times (1)\n"
-          "  --server PID     of which the CPU time is reported, too\n"
-          "Exits 1 when a well-behaved client gets anything but 2xx and 3xx, or too little.\n",
-          stderr);
+    fputs(
+        "usage: abuse_load ADDR:PORT [OPTION VALUE]... - one JSON line\n"
+        "  --rate R         messages/s of the well-behaved; 0 (default): as fast as possible\n"
+        "  --connections N  of the well-behaved (32)\n"
+        "  --seconds S, --warmup S  length of the window (2), of the time before it (0.2)\n"
+        "  --kind K         none (default), lines, commands, dribble, bodies, resets, unread,\n"
+        "                   all; with --abusers N (1000), --seed N of their times (1)\n"
+        "  --kind dns       clients that wait for a block list: --dns-gateway PORT they go to,\n"
+        "                   --dns-port PORT of the name server to be, --dns-rate N of them come a\n"
+        "                   second (2500), --dns-delay MS of answers (50)\n"
+        "  --server PID     of which the CPU time is reported, too\n"
+        "Exits 1 when a well-behaved client gets anything but 2xx and 3xx, or too little.\n",
+        stderr);
     return 64;
 }
 
@@ -449,13 +445,17 @@ static bool parse(int argc, char **argv) {
         double max;
         double *to;
     } numbers[] = {
-        {"--rate",        RATE_MAX,    &options.rate       },
-        {"--seconds",     SECONDS_MAX, &options.seconds    },
-        {"--warmup",      SECONDS_MAX, &options.warmup     },
-        {"--connections", GOOD_MAX,    &options.connections},
-        {"--abusers",     ABUSERS_MAX, &options.abusers    },
-        {"--server",      INT32_MAX,   &options.server     },
-        {"--seed",        INT32_MAX,   &options.seed       },
+        {"--rate",        RATE_MAX,    &options.rate            },
+        {"--seconds",     SECONDS_MAX, &options.seconds         },
+        {"--warmup",      SECONDS_MAX, &options.warmup          },
+        {"--connections", GOOD_MAX,    &options.connections     },
+        {"--abusers",     ABUSERS_MAX, &options.abusers         },
+        {"--server",      INT32_MAX,   &options.server          },
+        {"--seed",        INT32_MAX,   &options.seed            },
+        {"--dns-port",    UINT16_MAX,  &options.dns.port        },
+        {"--dns-gateway", UINT16_MAX,  &options.dns.gateway_port},
+        {"--dns-rate",    100000,      &options.dns.per_second  },
+        {"--dns-delay",   60000,       &options.dns.delay_ms    },
     };
     char *colon = argc > 1 ? strrchr(argv[1], ':') : NULL;
     double port;
@@ -492,9 +492,11 @@ int main(int argc, char **argv) {
     run_until(load.begin_ns, false);
     uint64_t server = server_ns(), own = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     load.abuse_ops = load.blocked = load.reconnects = 0;
+    (void)dns_totals(true);
     run_until(load.end_ns, false);
+    struct dns_totals dns = dns_totals(false);
     server = server_ns() - server;
     own = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - own;
     run_until(load.end_ns + (uint64_t)REST_MAX_S * NS_PER_S, true);
-    return report((double)server, (double)own);
+    return report((double)server, (double)own, &dns);
 }
