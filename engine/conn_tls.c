@@ -80,7 +80,7 @@ static bool is_full(const struct mx_worker *worker) {
     uint64_t bound = worker->fleet->conf->engine.tls_memory_octets;
     int64_t used = mx_tls_memory_used();
     return worker->tls.count >= MX_HANDSHAKES_MAX ||
-           (used > 0 && (uint64_t)used > bound - bound / 8);
+           (used > 0 && (uint64_t)used > bound - bound / 8 + mx_tls_library_info().kept_octets);
 }
 
 int mx_conn_tls_new(struct mx_worker *worker, struct mx_conn *conn) {

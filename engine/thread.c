@@ -73,7 +73,8 @@ static void *main_of(void *argument) {
         if (err != 0) /* a cpuset that has changed: slower, not wrong */
             mx_log_event(&worker->log, MX_SEVERITY_WARN, "pin", "reason", "affinity refused");
     }
-    mx_tls_memory_bound(worker->fleet->conf->engine.tls_memory_octets);
+    mx_tls_memory_bound(worker->fleet->conf->engine.tls_memory_octets +
+                        mx_tls_library_info().kept_octets);
     int err = mx_ring_start(&worker->ring);
     if (err == 0 && mx_confine_thread() < 0)
         mx_log_event(&worker->log, MX_SEVERITY_WARN, "confine", "reason", "no seccomp here");

@@ -9,8 +9,9 @@
 #include <stdint.h>
 
 struct mx_tls_library {
-    const char *version; /* of the library that runs, "5.9.2" */
-    bool is_accelerated; /* it was built with assembly for AES, SHA-2 and big numbers */
+    const char *version;  /* of the library that runs, "5.9.2" */
+    bool is_accelerated;  /* it was built with assembly for AES, SHA-2 and big numbers */
+    uint32_t kept_octets; /* most that it keeps of a thread's handshakes, to make others faster */
 };
 
 /* What is linked. Works before mx_tls_library_init. */

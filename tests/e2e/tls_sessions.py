@@ -134,6 +134,18 @@ def test_no_memory_for_tls():
         equal(server.stop(), None)
 
 
+def test_little_memory_lasts():
+    """What the library keeps from one handshake to the next (Debian's: tables of points) does not
+    use up engine.tlsMemory, with nobody there."""
+    use = context()
+    use.set_ecdh_curve("prime256v1")
+    with Keys() as keys, serve(keys.tls("socketTLS: true"), engine="tlsMemory: 4M") as server:
+        for number in range(60):
+            with TlsClient(server.addresses[0], use, implicit=True) as client:
+                client.command("QUIT", "221")
+        equal(server.stop(), None)
+
+
 def test_a_client_that_does_not_read():
     """Replies are bounded inside TLS as they are in clear; everything is answered in the end."""
     with Keys() as keys, serve(keys.tls("socketTLS: true")) as server:
