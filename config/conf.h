@@ -283,7 +283,7 @@ struct mx_conf_report {
 MX_MUST_CHECK int mx_conf_load(const char *path, bool is_check, struct mx_conf **conf,
                                struct mx_conf_report *report);
 
-/* Tell the files that a load reads: the configuration itself and those that it names, by paths as
+/* Tell the files that a reload reads: the configuration itself and those that it names, by paths as
  * this process opens them, borrowed for the call. */
 typedef void mx_conf_file_fn(void *context, const char *path);
 void mx_conf_each_file(const struct mx_conf *conf, mx_conf_file_fn *tell, void *context);

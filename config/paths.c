@@ -20,7 +20,9 @@ static int visit_row(const struct mx_row *row, void *base, path_fn *visit, void 
 
 static int visit_list(const struct mx_row *row, const char *base, path_fn *visit, void *context);
 
-static int visit_rows(unsigned sections, void *base, path_fn *visit, void *context) {
+/* flags: what the row of a path must have. Lists of secrets are read by every load. */
+static int visit_rows(unsigned sections, unsigned flags, void *base, path_fn *visit,
+                      void *context) {
     int err = 0;
     for (size_t i = 0; i < mx_schema_count && err == 0; i++) {
         const struct mx_row *row = &mx_schema[i];
@@ -28,7 +30,7 @@ static int visit_rows(unsigned sections, void *base, path_fn *visit, void *conte
             continue;
         if (row->type == MX_TYPE_SECRETS)
             err = visit_list(row, base, visit, context);
-        else if (row->flags & MX_ROW_BESIDE)
+        else if ((row->flags & flags) == flags)
             err = visit_row(row, base, visit, context);
     }
     return err;
@@ -135,12 +137,12 @@ static int visit_tls(struct mx_conf *conf, struct mx_conf_tls *tls, path_fn *vis
     return err;
 }
 
-static int visit_all(struct mx_conf *conf, path_fn *visit, void *context) {
-    int err = visit_rows(~(unsigned)MX_SECTION_IN_SERVER, conf, visit, context);
+static int visit_all(struct mx_conf *conf, unsigned flags, path_fn *visit, void *context) {
+    int err = visit_rows(~(unsigned)MX_SECTION_IN_SERVER, flags, conf, visit, context);
     for (uint32_t i = 0; i < conf->server_count && err == 0; i++) {
         struct mx_conf_server *server = &conf->servers[i];
         unsigned others = server->is_lmtp ? MX_SECTION_SMTP : MX_SECTION_LMTP;
-        err = visit_rows(MX_SECTION_IN_SERVER & ~others, server, visit, context);
+        err = visit_rows(MX_SECTION_IN_SERVER & ~others, flags, server, visit, context);
         if (err == 0)
             err = visit_hooks(server, visit, context);
         if (err == 0)
@@ -181,7 +183,7 @@ void mx_conf_each_file(const struct mx_conf *conf, mx_conf_file_fn *tell, void *
         teller.folder = mx_conf_folder(conf->path);
         tell(context, conf->path);
     }
-    int err = visit_all(&copy, tell_file, &teller);
+    int err = visit_all(&copy, MX_ROW_BESIDE | MX_ROW_RELOAD, tell_file, &teller);
     assert(err == 0);
 }
 
@@ -215,7 +217,7 @@ int mx_conf_make_absolute(struct mx_conf *conf) {
     if (real == NULL)
         return name != NULL ? -errno : -ENOMEM;
     self.folder = strcmp(real, "/") == 0 ? "" : real;
-    int err = visit_all(conf, make_absolute, &self);
+    int err = visit_all(conf, MX_ROW_BESIDE, make_absolute, &self);
     free(real);
     return err;
 }

@@ -2,10 +2,12 @@
 can read them."""
 import contextlib
 import os
+import pwd
 import signal
 import tempfile
 
 from lib_mxring import Client, equal, eventually, mxring, run, serve, skip
+from lib_tls import Keys
 
 CONF = """\
 engine: {user: nobody}
@@ -78,6 +80,21 @@ def test_a_secret_of_root():
         warnings, said, is_reloaded = unreadable(path)
         equal((len(warnings), len(said), is_reloaded), (1, 1, False), warnings)
         assert f" {secret} " in warnings[0] and f"={secret} " in said[0], (warnings, said)
+
+
+def test_keys_of_root():
+    """A reload reads keys, but not the one of session tickets."""
+    with folder(0o755, 0o644) as path, Keys() as keys:
+        os.chmod(keys.name, 0o755)
+        os.chmod(keys.path("ecdsa.pem"), 0o644)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(CONF.replace("user: nobody", f"user: nobody, tlsTicketKeyFile: {keys.path('rsa.key')}")
+                       .replace("handlerchain: []", f"handlerchain: [], {keys.tls()}"))
+        warnings, said, is_reloaded = unreadable(path)
+        equal((len(warnings), len(said), is_reloaded), (1, 1, False), warnings)
+        assert f" {keys.path('ecdsa.key')} " in warnings[0], warnings
+        os.chown(keys.path("ecdsa.key"), *pwd.getpwnam("nobody")[2:4])
+        equal(unreadable(path), ([], [], True))
 
 
 def test_all_can_be_read():
