@@ -61,6 +61,8 @@ struct mx_conf_engine {
     uint64_t policy_memory_octets;   /* what hooks remember of clients; 1M..64G; 16M */
     uint64_t scan_memory_octets;     /* messages that scanners look at; 1M..64G; 64M */
     uint32_t scan_talks;             /* with scanners at a time; 1..65536; 1024 */
+    const char *policy_path;         /* where it is kept; NULL: beside the mail */
+    uint32_t policy_save_ms;         /* 0: nowhere; 60s */
     uint32_t helper_threads;         /* 0 = auto: one for two CPUs; 1..64 */
     uint32_t helper_queue;           /* jobs that may wait for them; 1..65536; 256 */
     const char *tls_ticket_key_path; /* as written; NULL: keys that end with the process */

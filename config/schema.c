@@ -2,7 +2,7 @@
 
 #include "config/aliases.h"
 #include "config/conf.h"
-#include "config/schema_redis.h"
+#include "config/schema_policy.h"
 #include "proto/sasl.h"
 #include "proto/session.h"
 
@@ -209,9 +209,7 @@ const struct mx_row mx_schema[] = {
     {"handOver", ENGINE, MX_TYPE_BOOL, MX_UNIT_NONE, 0, 0, 1, "true", NULL, NULL,
      CONF(engine.use_hand_over),
      "hand a new connection to the worker with the fewest"},
-    {"policyMemory", ENGINE, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 1 * M, 64 * G, "16M", NULL, NULL,
-     CONF(engine.policy_memory_octets),
-     "what hooks remember of clients beyond a connection; touched as it is used"},
+    MX_SCHEMA_POLICY_ROWS
     {"scanMemory", ENGINE, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 1 * M, 64 * G, "64M", NULL, NULL,
      CONF(engine.scan_memory_octets),
      "messages that are shown to scanners (milter, rspamd, spamd); shared out among the workers, "

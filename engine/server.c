@@ -2,6 +2,7 @@
 
 #include "engine/dns/dns.h"
 #include "engine/limits.h"
+#include "engine/memo_keeper.h"
 #include "engine/policy/memo.h"
 #include "engine/redis/redis.h"
 #include "engine/scan/scan.h"
@@ -372,6 +373,7 @@ static int serve(struct mx_server *self, const sigset_t *signals) {
         mx_totals_watch(&self->fleet);
         mx_server_watch_dns(self);
         mx_server_watch_redis(self);
+        mx_server_watch_memo(self);
         mx_reload_turn(self);
         mx_server_tls_turn(self);
         if (failed < 0 && self->message == MX_MESSAGE_NONE) { /* the others end in order */
@@ -411,7 +413,9 @@ static int set_up(struct mx_server *self) {
         code = mx_server_new_dns(self);
     if (code == 0)
         code = mx_server_drop_privileges(self);
-    return code == 0 ? mx_server_open_spool(self) : code;
+    if (code == 0)
+        code = mx_server_open_spool(self);
+    return code == 0 ? mx_server_open_memo(self) : code;
 }
 
 static void free_all(struct mx_server *self) {
@@ -432,6 +436,7 @@ static void free_all(struct mx_server *self) {
     mx_reload_end(self);
     mx_rules_free(self->rules);
     mx_iptable_free(self->world.iptable);
+    mx_memo_keeper_free(self->memo_keeper);
     mx_memo_free(self->fleet.memo);
     mx_server_tls_deinit(self);
 }
@@ -472,6 +477,7 @@ int mx_server_run(const struct mx_conf *conf, bool accepts_all, const struct mx_
         code = serve(&self, &signals);
     mx_thread_join_all(&self.fleet);
     drain_logs(&self);
+    mx_server_close_memo(&self);
     if (has_started && !accepts_all) /* a sink prints them */
         mx_server_log_totals(&self, MX_SEVERITY_INFO);
     mx_dns_free(self.fleet.dns); /* before the memory that its questions lie in */

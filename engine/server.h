@@ -33,7 +33,9 @@ struct mx_server {
     struct mx_server_tls tls;
     struct mx_listens listens;
     struct mx_reload reload;
-    struct mx_spool *spool; /* NULL: mail is not kept */
+    struct mx_memo_keeper *memo_keeper; /* NULL: what hooks remember is not kept */
+    int memo_error;                     /* that was told */
+    struct mx_spool *spool;             /* NULL: mail is not kept */
     struct mx_log log;
     struct mx_ring ring;     /* for messages to the workers */
     enum mx_message message; /* what the workers have to hear */
@@ -73,6 +75,14 @@ void mx_server_log_scan(struct mx_server *self, enum mx_log_severity severity);
 MX_MUST_CHECK int mx_server_start_redis(struct mx_server *self);
 void mx_server_watch_redis(struct mx_server *self);
 void mx_server_log_redis(struct mx_server *self, enum mx_log_severity severity);
+
+/* What hooks remember (server_memo.c), from the last start and for the next one. Open: behind the
+ * spool, in whose folder it is. An exit code; errors are logged, and most are no reason not to
+ * serve. Close: the workers have ended. */
+MX_MUST_CHECK int mx_server_open_memo(struct mx_server *self);
+void mx_server_watch_memo(struct mx_server *self);
+void mx_server_log_memo(struct mx_server *self, enum mx_log_severity severity);
+void mx_server_close_memo(struct mx_server *self);
 
 /* engine.user (server_user.c). Addresses are bound, limits are raised, and there is no other thread
  * yet. An exit code; errors are logged. */

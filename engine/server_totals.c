@@ -59,5 +59,6 @@ void mx_server_log_totals(struct mx_server *self, enum mx_log_severity severity)
     mx_server_log_dns(self, severity);
     mx_server_log_scan(self, severity);
     mx_server_log_redis(self, severity);
+    mx_server_log_memo(self, severity);
     mx_server_log_hooks(self, severity);
 }

@@ -87,7 +87,7 @@ static enum mx_verdict on_rcpt(struct mx_hook_call *call) {
     if (options->store == MX_STORE_REDIS)
         return ask_redis(call, text);
     struct mx_memo *memo = mx_hook_memo(call);
-    struct mx_memo_key key = mx_memo_key(memo, MX_HOOK_KIND_GREYLIST, text);
+    struct mx_memo_key key = mx_memo_key(memo, MX_MEMO_GREYLIST, text);
     mx_memo_update(memo, key, call->now_ms, on_fact, &look);
     return decide(call, look.result);
 }
@@ -102,7 +102,8 @@ const struct mx_hook_class mx_hook_greylist = {
                  "451 4.4.3 Temporary rejected: Reconnect to fast. Please try again later"}},
     .waits = true,
     .differences =
-        "no SQL: what is known lies in memory (`engine.policyMemory`) for all servers, and "
-        "is forgotten at a restart, not at a reload; or in Redis. The client's network "
+        "no SQL: what is known lies in memory (`engine.policyMemory`) for all servers, and in a "
+        "file "
+        "for the next start (`engine.policyFile`, `policySave`); or in Redis. The client's network "
         "counts, not its address",
 };

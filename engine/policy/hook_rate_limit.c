@@ -84,7 +84,7 @@ static enum mx_verdict on_rcpt(struct mx_hook_call *call) {
     }
     struct mx_memo *memo = mx_hook_memo(call);
     struct mx_memo_key key =
-        mx_memo_key(memo, MX_HOOK_KIND_RATE_LIMIT, (struct mx_span){text, len + sizeof numbers});
+        mx_memo_key(memo, MX_MEMO_RATE_LIMIT, (struct mx_span){text, len + sizeof numbers});
     mx_memo_update(memo, key, call->now_ms, on_fact, &look);
     return decide(call, look.has_token);
 }

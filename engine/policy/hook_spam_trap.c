@@ -32,7 +32,7 @@ static enum mx_verdict on_rcpt(struct mx_hook_call *call) {
                         .block_ms = options->block_ms,
                         .is_trap = is_trap(options, call->rcpt)};
     struct mx_span address = {(const char *)peer->bytes, sizeof peer->bytes};
-    struct mx_memo_key key = mx_memo_key(memo, MX_HOOK_KIND_SPAM_TRAP, address);
+    struct mx_memo_key key = mx_memo_key(memo, MX_MEMO_SPAM_TRAP, address);
     mx_memo_update(memo, key, call->now_ms, on_fact, &look);
     return look.is_blocked ? mx_hook_refuse(call, MX_VERDICT_HARD, "554 Email rejected")
                            : MX_VERDICT_DECLINED;

@@ -40,6 +40,7 @@ static const struct range_case cases[] = {
     {"policyMemory",         E,  "1M",    "64G",        "1023K",   "65G",                  "1M and 64G"                },
     {"scanMemory",           E,  "1M",    "64G",        "1023K",   "65G",                  "1M and 64G"                },
     {"scanConversations",    E,  "1",     "65536",      "0",       "65537",                "1 and 65536"               },
+    {"policySave",           E,  "0",     "1d",         "-1",      "86401",                "0 and 86400s"              },
     {"maxUnsent",            E,  "4096",  "1M",         "4095",    "1025K",                "4K and 1M"                 },
     {"drainTimeout",         E,  "0",     "1h",         "-1",      "3601",                 "0 and 3600s"               },
     {"helperThreads",        E,  "1",     "64",         "0",       "65",                   "1 and 64, or auto"         },

@@ -1,7 +1,20 @@
-/* schema_redis.h - the rows of redis:, a part of mx_schema. Private to schema.c. */
+/* schema_policy.h - the rows of what hooks remember, here and in Redis: parts of mx_schema. Private
+ * to schema.c.
+ */
 #pragma once
 
 /* clang-format off */
+#define MX_SCHEMA_POLICY_ROWS                                                                      \
+    {"policyMemory", MX_SECTION_ENGINE, MX_TYPE_SIZE, MX_UNIT_OCTET, 0, 1 << 20, INT64_C(64) << 30,\
+     "16M", NULL, NULL, CONF(engine.policy_memory_octets),                                         \
+     "what hooks remember of clients beyond a connection; touched as it is used"},                 \
+    {"policyFile", MX_SECTION_ENGINE, MX_TYPE_PATH, MX_UNIT_NONE,                                  \
+     MX_ROW_NULLABLE, 1, 4000, "null", NULL, NULL, CONF(engine.policy_path),       \
+     "file that it is kept in for the next start; null: `policy` in spool.directory, when mail is kept"}, \
+    {"policySave", MX_SECTION_ENGINE, MX_TYPE_DURATION, MX_UNIT_SECOND, 0, 0, 86400000, "60s",     \
+     NULL, NULL, CONF(engine.policy_save_ms),                                                      \
+     "how often it is written, and at the end; 0: never, and it is not read"},
+
 #define MX_SCHEMA_REDIS_ROWS                                                                       \
     {"server", MX_SECTION_REDIS, MX_TYPE_TEXT, MX_UNIT_NONE, MX_ROW_NULLABLE, 2, 60, "null", NULL, \
      NULL, CONF(redis.server),                                                                     \
