@@ -119,14 +119,9 @@ static WOLFSSL_METHOD *method_of(const struct mx_tls_params *params) {
 
 int mx_tls_set_policy(WOLFSSL_CTX *ctx, const struct mx_tls_params *params,
                       struct mx_tls_problem *problem) {
-    /* set_groups would not restrict a server; this does, in the order of preference */
-    static const word16 curves[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1,
-                                    WOLFSSL_ECC_SECP384R1};
     bool is_set =
         wolfSSL_CTX_SetMinVersion(ctx, params->has_tls12 ? WOLFSSL_TLSV1_2 : WOLFSSL_TLSV1_3) ==
         WOLFSSL_SUCCESS;
-    for (size_t i = 0; i < sizeof curves / sizeof *curves && is_set; i++)
-        is_set = wolfSSL_CTX_UseSupportedCurve(ctx, curves[i]) == WOLFSSL_SUCCESS;
     if (!is_set || mx_tls_seed_from_getrandom(ctx) < 0)
         return refuse(problem, MX_TLS_CULPRIT_LIBRARY, "the library refuses the policy", NULL);
     /* one table for the process behind a lock; tickets do it better */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <wolfssl/error-ssl.h>
 #include <wolfssl/ssl.h>
+#include <wolfssl/version.h>
 #include <wolfssl/wolfio.h>
 
 /* Most octets a client's side of a handshake may have: its certificates are the bulk of it. */
@@ -147,11 +148,31 @@ void mx_tls_filter_install(WOLFSSL_CTX *ctx, struct mx_tls_context *context) {
 
 /* ---- a session ---- */
 
+/* The curves of our policy. What a context is told of curves, or of groups, does not
+ * restrict a server: it takes what the client likes. Nor does this before 5.8.2, where it is in the
+ * way of clients. */
+static bool use_curves(WOLFSSL *ssl) {
+    bool is_set = true;
+#if LIBWOLFSSL_VERSION_HEX >= 0x05008002
+    static const word16 curves[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1,
+                                    WOLFSSL_ECC_SECP384R1};
+    for (size_t i = 0; i < sizeof curves / sizeof *curves && is_set; i++)
+        is_set = wolfSSL_UseSupportedCurve(ssl, curves[i]) == WOLFSSL_SUCCESS;
+#endif
+    (void)ssl;
+    return is_set;
+}
+
 int mx_tls_init(struct mx_tls *self, struct mx_tls_context *context) {
     memset(self, 0, offsetof(struct mx_tls, sni));
     self->ssl = wolfSSL_new(context->identities[0].ctx);
     if (self->ssl == NULL)
         return -ENOMEM;
+    if (!use_curves(self->ssl)) {
+        wolfSSL_free(self->ssl);
+        self->ssl = NULL;
+        return -ENOMEM;
+    }
     self->context = mx_tls_context_hold(context);
     wolfSSL_SetIOReadCtx(self->ssl, self);
     wolfSSL_SetIOWriteCtx(self->ssl, self);

@@ -116,6 +116,38 @@ Test(tls_context, protocols_and_suites) {
     mx_tls_context_free(context);
 }
 
+/* A client that has but one curve. Old versions of the library cannot refuse any. */
+Test(tls_context, curves) {
+    const bool has_policy = LIBWOLFSSL_VERSION_HEX >= 0x05008002;
+    static const struct {
+        const char *name;
+        word16 curve;
+        bool want;
+    } cases[] = {
+        {"X25519", WOLFSSL_ECC_X25519,    true },
+        {"P-256",  WOLFSSL_ECC_SECP256R1, true },
+        {"P-384",  WOLFSSL_ECC_SECP384R1, true },
+        {"P-521",  WOLFSSL_ECC_SECP521R1, false},
+    };
+    struct mx_tls_context *context = make_context(&setting);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int version = 12; version <= 13; version++) {
+            client_new(&client, version, NULL);
+            cr_assert_eq(wolfSSL_CTX_UseSupportedCurve(client.ctx, cases[i].curve),
+                         WOLFSSL_SUCCESS);
+            /* RSA, since the curve of an ECDSA certificate has to be one of the client's, too */
+            client_connect(&client, "rsa.test", NULL);
+            memset(&server, 0, sizeof server);
+            cr_assert_eq(mx_tls_init(&server.tls, context), 0);
+            cr_expect_eq(shake_hands(&client, &server), cases[i].want || !has_policy, "%s %d: %d",
+                         cases[i].name, version, client.error);
+            mx_tls_deinit(&server.tls);
+            client_free(&client);
+        }
+    }
+    mx_tls_context_free(context);
+}
+
 /* ---- clients' certificates ---- */
 
 /* NULL: no certificate is presented. */
