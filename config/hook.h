@@ -48,7 +48,9 @@
     X(VALID_RCPT_MX, valid_rcpt_mx, "ValidRcptMX")                                                 \
     X(URIRBL, urirbl, "URIRBLHandler")                                                             \
     X(DKIM, dkim, "DKIMHook")                                                                      \
-    X(MILTER, milter, "Milter")
+    X(MILTER, milter, "Milter")                                                                    \
+    X(RSPAMD, rspamd, "Rspamd")                                                                    \
+    X(SPAMD, spamd, "SpamAssassinHandler")
 
 #define MX_HOOK_KIND(kind, name, class) MX_HOOK_KIND_##kind,
 enum mx_hook_kind { MX_HOOK_LIST(MX_HOOK_KIND) MX_HOOK_KIND_COUNT };
@@ -233,6 +235,20 @@ struct mx_opt_scan {
 struct mx_opt_milter {
     struct mx_opt_scan scan;
     const char *address; /* as mx_endpoint_parse takes it */
+};
+
+struct mx_opt_rspamd {
+    struct mx_opt_scan scan;
+    const char *address;
+    bool tempfails_greylist; /* greylist; false */
+};
+
+struct mx_opt_spamd {
+    struct mx_opt_scan scan;
+    const char *host;           /* spamdHost; localhost, or unix:PATH */
+    uint32_t port;              /* spamdPort; 783 */
+    const char *rejection_hits; /* spamdRejectionHits; a decimal number; 0: nothing is refused */
+    bool adds_headers;          /* headers; true */
 };
 
 struct mx_opt_urirbl {

@@ -3,8 +3,8 @@
 #   proto -> proto          config -> config proto          tls -> tls proto
 #   engine -> all of these  bench -> bench proto tls, the headers of libmx_io, config/{users,aliases}.h
 #   tests -> anything
-# liburing, libyaml, c-ares, hiredis and wolfSSL are each seen by a few files only; sinks and hooks do not know
-# connections.
+# liburing, libyaml, c-ares, hiredis, jansson and wolfSSL are each seen by a few files only; sinks and hooks do
+# not know connections.
 set -euo pipefail
 scripts=$(cd "$(dirname "$0")" && pwd)
 cd "${1:-$scripts/..}"
@@ -44,6 +44,7 @@ name ~ /^liburing/ && FILENAME !~ /^engine\/(ring[a-z_]*|buf)\.[ch]$/ {
 name == "yaml.h" && FILENAME != "config/yaml.c" { refuse("libyaml belongs to config/yaml.c") }
 name ~ /^hiredis/ && FILENAME !~ /^engine\/redis\// { refuse("hiredis belongs to engine/redis/") }
 name ~ /^ares/ && FILENAME !~ /^engine\/dns\// { refuse("c-ares belongs to engine/dns/") }
+name ~ /^jansson/ && FILENAME !~ /^engine\/scan\// { refuse("jansson belongs to engine/scan/") }
 name ~ /^wolfssl/ && FILENAME !~ /^tls\/[a-z_]*\.c$/ { refuse("wolfSSL belongs to tls/*.c") }
 BEGIN {
     allowed["proto"] = "proto/"

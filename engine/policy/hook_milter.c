@@ -230,16 +230,6 @@ static enum mx_verdict discard(struct mx_hook_call *call, enum mx_hook_point poi
     return point == MX_HOOK_MESSAGE ? mx_hook_discard(call) : MX_VERDICT_DECLINED;
 }
 
-static enum mx_verdict change(struct mx_hook_call *call, const struct mx_scan_question *answer) {
-    int err = mx_scanner_change(call, &answer->changes);
-    if (err == MX_ELIMIT)
-        return mx_hook_refuse(call, MX_VERDICT_HARD,
-                              "552 5.3.4 Header size exceeds maximum header size");
-    if (err < 0)
-        return mx_hook_refuse(call, MX_VERDICT_SOFT, "452 4.3.1 Insufficient system storage");
-    return MX_VERDICT_DECLINED;
-}
-
 /* What the filter knows now. */
 static void note_progress(struct memory *memory, enum mx_hook_point point,
                           const struct mx_session *session) {
@@ -262,10 +252,11 @@ static enum mx_verdict decide(struct mx_hook_call *call, enum mx_hook_point poin
     note_progress(memory, point, call->session);
     switch ((enum mx_scan_verdict)answer->verdict) {
     case MX_SCAN_CONTINUE:
-        return point == MX_HOOK_MESSAGE ? change(call, answer) : MX_VERDICT_DECLINED;
+        return point == MX_HOOK_MESSAGE ? mx_scanner_admit(call, 0, &answer->changes)
+                                        : MX_VERDICT_DECLINED;
     case MX_SCAN_ACCEPT:
         if (point == MX_HOOK_MESSAGE)
-            return change(call, answer);
+            return mx_scanner_admit(call, 0, &answer->changes);
         return let_go(call, point);
     case MX_SCAN_DISCARD:
         return discard(call, point);
@@ -281,6 +272,10 @@ static enum mx_verdict decide(struct mx_hook_call *call, enum mx_hook_point poin
                                  "451 4.7.1 Service unavailable - try again later");
     case MX_SCAN_SHUTDOWN:
         return mx_scanner_refuse(call, MX_VERDICT_DROP, answer, "421 4.7.0 Closing connection");
+    case MX_SCAN_GREYLIST:
+    case MX_SCAN_ADD_HEADER:
+    case MX_SCAN_REWRITE_SUBJECT:
+        break; /* nothing that a milter says */
     }
     assert(false);
     return MX_VERDICT_DECLINED;

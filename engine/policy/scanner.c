@@ -33,6 +33,22 @@ void mx_scanner_ask(struct mx_hook_call *call, struct mx_scanner_job *self) {
     mx_scan_ask(call->site->host->scan, &self->question);
 }
 
+enum mx_verdict mx_scanner_show(struct mx_hook_call *call, struct mx_scanner_job *self) {
+    const struct mx_opt_scan *options = call->options;
+    struct mx_scan_question *question = &self->question;
+    question->talk = mx_scanner_take(call);
+    if (question->talk == MX_SCAN_NONE) {
+        mx_hook_job_free(call, &self->job);
+        return mx_hook_fail(call);
+    }
+    question->is_fresh = true;
+    question->max_connections = options->max_connections;
+    mx_hook_lend_text(call, &self->job);
+    question->text = self->job.text;
+    mx_scanner_ask(call, self);
+    return MX_VERDICT_PENDING;
+}
+
 static enum mx_verdict judge_oversize(struct mx_hook_call *call) {
     const struct mx_opt_scan *options = call->options;
     switch (options->on_oversize) {
@@ -95,12 +111,18 @@ static int change(struct mx_header *header, const struct mx_change *row) {
     return 0;
 }
 
-int mx_scanner_change(struct mx_hook_call *call, const struct mx_changes *changes) {
+enum mx_verdict mx_scanner_admit(struct mx_hook_call *call, int noted,
+                                 const struct mx_changes *changes) {
     struct mx_change row;
-    int err = 0;
+    int err = noted;
     for (uint32_t at = 0; err == 0 && mx_changes_next(changes, &at, &row);)
         err = change(call->header, &row);
-    return err;
+    if (err == 0)
+        return MX_VERDICT_DECLINED;
+    if (err == MX_ELIMIT && noted == 0)
+        return mx_hook_refuse(call, MX_VERDICT_HARD,
+                              "552 5.3.4 Header size exceeds maximum header size");
+    return mx_hook_refuse(call, MX_VERDICT_SOFT, "452 4.3.1 Insufficient system storage");
 }
 
 enum mx_verdict mx_scanner_refuse(struct mx_hook_call *call, enum mx_verdict verdict,

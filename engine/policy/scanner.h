@@ -26,6 +26,10 @@ void mx_scanner_leave(struct mx_hook_call *call, uint32_t talk);
 /* Ask; PENDING is to be returned then. */
 void mx_scanner_ask(struct mx_hook_call *call, struct mx_scanner_job *self);
 
+/* At MESSAGE: ask about the whole message, over a connection of its own. PENDING, or the verdict of
+ * onFailure; then the job is freed. */
+enum mx_verdict mx_scanner_show(struct mx_hook_call *call, struct mx_scanner_job *self);
+
 static inline struct mx_scan_question *mx_scanner_answer(const struct mx_hook_call *call) {
     struct mx_scanner_job *job = (struct mx_scanner_job *)call->answer;
     return job != NULL ? &job->question : NULL;
@@ -34,8 +38,10 @@ static inline struct mx_scan_question *mx_scanner_answer(const struct mx_hook_ca
 /* At MESSAGE: is there something to show? Else *verdict says what becomes of the message. */
 bool mx_scanner_sees(struct mx_hook_call *call, enum mx_verdict *verdict);
 
-/* Change the header. 0; -ENOMEM or MX_ELIMIT: it has no room for it. */
-MX_MUST_CHECK int mx_scanner_change(struct mx_hook_call *call, const struct mx_changes *changes);
+/* At MESSAGE: DECLINED, with these changes; or a refusal when they, or what was noted before (an
+ * error of mx_hook_note), have no room. */
+enum mx_verdict mx_scanner_admit(struct mx_hook_call *call, int noted,
+                                 const struct mx_changes *changes);
 
 /* Refuse with the scanner's own words, or with those. SOFT, HARD or DROP. */
 enum mx_verdict mx_scanner_refuse(struct mx_hook_call *call, enum mx_verdict verdict,

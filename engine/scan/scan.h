@@ -18,6 +18,8 @@ struct mx_scan;
 
 enum mx_scan_kind {
     MX_SCAN_MILTER, /* a session: many questions, until mx_scan_leave */
+    MX_SCAN_RSPAMD, /* one question, one connection; the conversation ends with the answer */
+    MX_SCAN_SPAMD,
     MX_SCAN_KIND_COUNT,
 };
 
@@ -28,6 +30,10 @@ enum mx_scan_verdict {
     MX_SCAN_TEMPFAIL,
     MX_SCAN_DISCARD,
     MX_SCAN_SHUTDOWN, /* refused, and the connection is to be closed */
+    /* RSPAMD: accepted, but ... */
+    MX_SCAN_GREYLIST,
+    MX_SCAN_ADD_HEADER,
+    MX_SCAN_REWRITE_SUBJECT,
 };
 
 enum { MX_SCAN_REPLY_MAX = 480, MX_SCAN_NONE = UINT32_MAX };
@@ -41,13 +47,15 @@ struct mx_scan_question {
     struct mx_endpoint endpoint;
     uint32_t max_connections; /* to that endpoint; others wait */
     uint64_t deadline_ms;     /* monotonic */
-    const char *request;      /* MILTER: packets */
+    const char *request;      /* MILTER: packets; else what stands in front of the message */
     uint32_t request_octets;
     struct mx_fulltext *text; /* the message; NULL: none is asked about. The job holds it */
     bool hides_received;      /* MILTER: the first Received field, which is ours, is not told */
     /* the answer */
     int error; /* 0, or a negative error: then there is nothing else */
     uint8_t verdict;
+    bool is_spam;            /* SPAMD */
+    int32_t score, required; /* RSPAMD, SPAMD: thousandths */
     uint32_t reply_len;
     char reply[MX_SCAN_REPLY_MAX]; /* "550 5.7.1 text"; empty: none */
     struct mx_changes changes;     /* ptr and cap are the asker's */

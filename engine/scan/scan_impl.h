@@ -133,4 +133,13 @@ struct mx_scan_driver {
     /* look at what came in. MX_EPARTIAL: more is needed; 0: it went on; another error */
     int (*read)(struct mx_scan *self, struct mx_talk *talk);
 };
-extern const struct mx_scan_driver mx_scan_milter;
+extern const struct mx_scan_driver mx_scan_milter, mx_scan_rspamd, mx_scan_spamd;
+
+/* For those whose only question is a request and a message behind it (single.c). */
+int mx_scan_single_begin(struct mx_scan *self, struct mx_talk *talk);
+int mx_scan_single_fill(struct mx_scan *self, struct mx_talk *talk);
+
+/* What rspamd says, as JSON, becomes the question's answer. 0; MX_ESYNTAX: it says something else;
+ * MX_ENOROOM; -EOPNOTSUPP: something that nobody has offered to do; -EPROTO: an error of its own.
+ */
+MX_MUST_CHECK int mx_scan_rspamd_read(struct mx_span json, struct mx_scan_question *question);

@@ -13,6 +13,8 @@
 static const struct mx_scan_driver *driver_of(const struct mx_talk *talk) {
     static const struct mx_scan_driver *const drivers[MX_SCAN_KIND_COUNT] = {
         [MX_SCAN_MILTER] = &mx_scan_milter,
+        [MX_SCAN_RSPAMD] = &mx_scan_rspamd,
+        [MX_SCAN_SPAMD] = &mx_scan_spamd,
     };
     return drivers[talk->question->kind];
 }

@@ -1,4 +1,6 @@
 """Options of handlers: what James reads in them, and what the YAML says."""
+import ipaddress
+
 from jamesconf import networks, values
 from jamesconf.report import quote
 from jamesconf.yamlout import Map
@@ -92,6 +94,22 @@ def dkim(scope, node, out):
         out["signatureRequired"] = True
         scope.note(node, "signatureRequired is not set: true in James's code, whatever its "
                          "documentation says", "handlerchain")
+
+
+def spamd(scope, node, out):
+    """Later versions of James have host and port in another file; and names can be looked up there."""
+    host = out.get("spamdHost")
+    if host is None:
+        scope.note(node, "spamd is looked for at localhost, port 783; name it by spamdHost and "
+                         "spamdPort when James's spamassassin.properties says another place",
+                   "handlerchain")
+        return
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if host != "localhost":
+            scope.warn(node, f"spamdHost is {quote(host)}: mxring takes numeric addresses and "
+                             "localhost only; write the address into the YAML", "handlerchain")
 
 
 def max_rcpt(scope, node, out):

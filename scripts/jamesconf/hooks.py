@@ -113,7 +113,7 @@ HOOKS = {
     "SpamAssassinHandler": Hook(
         "spamassassin", FASTFAIL,
         options={"spamdRejectionHits": opt.TEXT, "spamdHost": opt.TEXT, "spamdPort": opt.INT},
-        denies_message=True),
+        denies_message=True, finish=opt.spamd),
     "CrowdsecEhloHook": Hook("crowdsec", refused=CROWDSEC),
     "CrowdsecSMTPConnectHandler": Hook("crowdsec", refused=CROWDSEC),
     "MailetContainerHandler": Hook(

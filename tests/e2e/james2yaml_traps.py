@@ -300,6 +300,22 @@ def test_dkim_spelling():
     assert result.says("signatureRequired", "true in James's code", level="note"), result.errors
 
 
+def test_spamassassin():
+    inner = "<spamdHost>{}</spamdHost><spamdPort>7830</spamdPort>" \
+            "<spamdRejectionHits>7.5</spamdRejectionHits>"
+    old = FASTFAIL + "SpamAssassinHandler"
+    new = "org.apache.james.spamassassin.SpamAssassinHandler"
+    for host, status in (("127.0.0.1", 0), ("localhost", 0), ("::1", 0), ("spamd.test", 2)):
+        result = convert(smtp(chain=handlers(handler(old, inner.format(host)))), CURRENT)
+        equal(result.status, status, host)
+        equal(result.server()["handlerchain"],
+              [{"SpamAssassinHandler": {"spamdRejectionHits": "7.5", "spamdHost": host, "spamdPort": "7830"}}])
+        equal(result.says("spamdHost is 'spamd.test'", "numeric", level="warning"), status == 2, host)
+    result = convert(smtp(chain=handlers(handler(new))), CURRENT)
+    equal(result.status, 0, result.errors)
+    assert result.says("localhost, port 783", level="note"), result.errors
+
+
 def test_proxy_is_believed():
     inner = "<proxyRequired>true</proxyRequired>\n" \
             "<authorizedAddresses>10.0.0.0/8</authorizedAddresses>"

@@ -38,7 +38,7 @@ class Rspamd:
                     'upstream "local" { default = yes; self_scan = yes; }\n', "inc")
         self._write("worker-fuzzy", "enabled = false;\n", "inc")
         self._write("options", 'dns { nameserver = ["127.0.0.1:9"]; timeout = 0.2s; retransmits = 1; }\n'
-                    f'local_addrs = [];\nfilters = "";\ncontrol_socket = "{self.folder}/control.sock";\n', "inc")
+                    f'local_addrs = [];\nenable_test_patterns = true;\nfilters = "";\ncontrol_socket = "{self.folder}/control.sock";\n', "inc")
         self._write("logging", 'type = "console";\nlevel = "warning";\n', "inc")
         self._write("milter_headers", 'use = ["x-spam-status"];\nskip_local = false;\n', "conf")
         self._write("actions", "reject = 15;\nadd_header = 6;\n", "conf")
