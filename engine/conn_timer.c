@@ -60,6 +60,8 @@ void mx_conn_set_timer(struct mx_worker *worker, struct mx_conn *conn) {
     if (server->min_data_rate > 0)
         due = min_u64(due, worker->now_ms + MX_TIMER_CHECK_MS);
     due = min_u64(due, end_of_life(worker, conn));
+    if (due <= worker->now_ms) /* what is over now waits for the disk */
+        due = worker->now_ms + MX_TIMER_TICK_MS;
     if (due != UINT64_MAX)
         mx_timer_set(&worker->wheel, &conn->timer, due);
 }

@@ -182,8 +182,12 @@ void sim_setup(void) {
     sim.has_strict_hooks = sim.has_hooks && sim_below(2);
     sim.has_impatient_hooks = sim_below(2);
     sim.lifespan_ms = sim_chance(40) ? PICK(100, 3000, 20000) : 0;
-    if (sim.is_flood)
+    if (sim.is_flood) {
         set_flood_rates();
+    } else if (sim.lifespan_ms > 0 && sim_below(2)) { /* it ends amid a commit */
+        sim.rate[SIM_F_SINK_PENDING] = 800;
+        sim.rate[SIM_F_SINK_SLOW] = 500;
+    }
     sim.worker_count = sim_chance(700) ? 2 : 1;
     if (sim.workers == NULL)
         sim.workers = aligned_alloc(64, SIM_WORKERS * sizeof *sim.workers);
