@@ -37,7 +37,7 @@ void mx_listener_clear(struct mx_worker *self, uint32_t index) {
 
 static void arm(struct mx_worker *self, uint32_t index) {
     struct mx_listener *listener = &self->listeners[index];
-    if (listener->is_armed || listener->is_going || listener->service == NULL)
+    if (listener->is_armed || listener->is_new || listener->is_going || listener->service == NULL)
         return;
     listener->is_armed = true;
     listener->is_cancelled = false;

@@ -2,6 +2,20 @@
 
 #include "engine/worker.h"
 
+/* Whoever accepts there may hand a connection to a worker that does not know the place yet, so
+ * nobody does before all have it; also not a worker that goes on accepting only now. */
+static void put_new(struct mx_worker *self, uint32_t index, const struct mx_swap_place *place) {
+    mx_listener_put(self, index, place->fds[self->index], place->family, place->service);
+    self->listeners[index].is_new = true;
+}
+
+static void arm_new(struct mx_worker *self) {
+    for (uint32_t i = 0; i < self->listener_count; i++)
+        self->listeners[i].is_new = false;
+    if (!self->is_accept_paused) /* else they are armed with the others */
+        mx_listener_arm_all(self);
+}
+
 static void install(struct mx_worker *self, const struct mx_swap *swap) {
     for (uint32_t i = 0; i < swap->count; i++) {
         const struct mx_swap_place *place = &swap->places[i];
@@ -9,7 +23,7 @@ static void install(struct mx_worker *self, const struct mx_swap *swap) {
         if (place->is_going)
             listener->is_going = true;
         else if (place->is_new)
-            mx_listener_put(self, i, place->fds[self->index], place->family, place->service);
+            put_new(self, i, place);
         else if (place->service != NULL)
             mx_listener_serve(self, i, place->service);
     }
@@ -38,8 +52,7 @@ void mx_swap_on_message(struct mx_worker *self, const struct io_uring_cqe *cqe) 
             install(self, swap);
             break;
         case MX_SWAP_ARM:
-            if (!self->is_accept_paused) /* else it is armed with the others */
-                mx_listener_arm_all(self);
+            arm_new(self);
             break;
         case MX_SWAP_RETIRE:
             retire(self, swap);

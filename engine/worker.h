@@ -35,6 +35,7 @@ struct mx_listener {
     sa_family_t family;
     bool is_armed;
     bool is_cancelled;
+    bool is_new;                /* of a reload that others may not have: not armed yet */
     bool is_going;              /* removed by a reload: never armed again */
     struct mx_service *service; /* NULL: the place is free */
     uint32_t passing;           /* connections on their way to another worker */

@@ -391,6 +391,10 @@ static struct sim_op *start_accept(struct sim_kernel *self, const struct io_urin
     int service = sqe->fd - SIM_LISTEN_FD;
     SIM_CHECK(service >= 0 && service < SIM_SLOTS, "accept on what", sqe->fd, 0);
     SIM_CHECK(find_target(self, sqe->user_data) == NULL, "two accepts on a listener", service, 0);
+    for (uint32_t w = 0; w < sim.worker_count; w++) /* the connection may be handed to any */
+        SIM_CHECK(service < SIM_SERVICES || sim.is_done[w] || sim.is_draining ||
+                      sim.engine_listeners[w][service].service != NULL,
+                  "accept at an address that not all workers know", service, w);
     struct sim_op *op = add_op(self, sqe, -1);
     op->client = (int16_t)service;
     return op;
