@@ -68,6 +68,10 @@ static enum mx_verdict hook(struct mx_hook_call *call) {
         return sim_below(4) == 0 ? ask(call) : MX_VERDICT_DECLINED;
     }
     memory->question++;
+    if (call->header != NULL && sim_below(16) == 0) { /* of what was stored, at its end */
+        sim_sink_discard(&call->session->envelope);
+        return mx_hook_discard(call);
+    }
     if (sim_below(3))
         return MX_VERDICT_DECLINED;
     return sim_below(3) == 0 ? ask_twice(call) : ask(call);

@@ -110,7 +110,8 @@ void sim_check_message(uint32_t index) {
     if (self->commit_count > 0)
         check_committed(self, index);
     if (self->is_acknowledged) {
-        SIM_CHECK(self->commit_count == 1, "acknowledged and not stored", index, 0);
+        SIM_CHECK(self->commit_count == !self->is_discarded, "acknowledged and not stored", index,
+                  self->is_discarded);
         check_rcpts(self, index);
     }
     if (self->is_refused) {

@@ -269,6 +269,12 @@ static void check_dribble(const struct sim_client *c) {
     SIM_CHECK(c->answered < waits * 10, "minDataRate is not kept", c->answered, (long)waits);
 }
 
+/* A chunk was answered, and others of its message are still to come. */
+static bool is_between_chunks(const struct sim_client *c) {
+    const struct sim_item *last = c->answered > 0 ? &c->items[c->answered - 1] : NULL;
+    return last != NULL && last->kind == SIM_IT_BDAT && !last->is_last;
+}
+
 static bool is_421_due(struct sim_client *c, const struct sim_item *item, const char *line) {
     const struct mx_conf_server *server = server_of(c);
     bool is_slow = item != NULL && item->variant == SIM_V_SLOW;
@@ -281,7 +287,7 @@ static bool is_421_due(struct sim_client *c, const struct sim_item *item, const 
         return is_idle || is_slow;
     }
     if (has(line, "421 4.4.2") && has(line, "Data rate too low"))
-        return is_slow || is_idle;
+        return is_slow || is_idle || (item == NULL && is_between_chunks(c));
     if (has(line, "421 4.3.2"))
         return sim.is_draining;
     if (has(line, "421 4.3.1"))

@@ -77,6 +77,7 @@ struct sim_message {
     bool is_refused;        /* every final reply was a refusal */
     /* the sink's side */
     uint8_t stage; /* enum sim_stage */
+    bool is_discarded; /* a hook wants it thrown away */
     uint32_t commit_count;
     int open_result, write_result, commit_result;
     uint64_t write_fail_end; /* content octets behind the write that failed */
@@ -351,6 +352,8 @@ void sim_check_message(uint32_t index);
 
 /* sink.c */
 extern const struct mx_sink_class sim_sink_class;
+/* A hook has the open message with this envelope thrown away: it will be aborted. */
+void sim_sink_discard(const struct mx_envelope *envelope);
 uint64_t sim_sink_next_us(const struct sim_sink *self);
 
 /* script.c, model.c */

@@ -44,6 +44,15 @@ static uint32_t index_of(const struct mx_envelope *envelope) {
     return (uint32_t)strtoul(text, NULL, 10);
 }
 
+void sim_sink_discard(const struct mx_envelope *envelope) {
+    uint32_t index = index_of(envelope);
+    struct sim_message *m = &sim.messages[index];
+    SIM_CHECK(m->stage == SIM_OPEN, "discarding a message that is not open", index, m->stage);
+    sim_note("discarded: message", index, 0, 0);
+    record_envelope(m, envelope);
+    m->is_discarded = true;
+}
+
 static int sink_open(struct mx_sink *self, struct mx_sink_message *message) {
     (void)self;
     uint32_t index = index_of(&message->session->envelope);
@@ -142,6 +151,7 @@ static int sink_commit(struct mx_sink *self, struct mx_sink_message *message) {
     struct sim_sink *state = state_of(self);
     bool is_lmtp = (size_t)(self - &sim.engine_sinks[0][0]) % SIM_SERVICES == 1;
     SIM_CHECK(m->stage == SIM_OPEN, "commit of a message that is not open", index, m->stage);
+    SIM_CHECK(!m->is_discarded, "commit of a discarded message", index, 0);
     record_envelope(m, envelope);
     int result = pick_commit_result();
     if (is_lmtp && result == 0)
