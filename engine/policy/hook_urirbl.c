@@ -1,8 +1,9 @@
-/* URIRBLHandler: does the message name a domain that is on a list? The text is read as it passes:
- * what stands behind "http://" and "https://" up to the end of a host name, as it is written (not
- * what an encoding hides).
+/* URIRBLHandler: does the message name a domain that is on a list? The text is read as it passes,
+ * base64 and quoted-printable undone: what stands behind "http://" and "https://" up to the end of
+ * a host name.
  */
 #include "engine/policy/lookup.h"
+#include "proto/mime.h"
 
 #include <errno.h>
 
@@ -25,6 +26,7 @@ struct scratch {
     uint8_t list;           /* ... which one */
     bool has_failed, is_asking;
     uint16_t left;
+    struct mx_mime mime;
     uint16_t host_len;
     char host[HOST_LEN_MAX];
     uint8_t lens[DOMAINS_MAX];
@@ -137,17 +139,32 @@ static size_t to_begin(const char *text, size_t len) {
     return at;
 }
 
+static void read_text(void *context, struct mx_span text) {
+    struct scratch *scratch = context;
+    const char *at = text.ptr, *end = at + text.len;
+    while (at < end && scratch->count < DOMAINS_MAX) {
+        if (scratch->where == IN_TEXT)
+            at += to_begin(at, (size_t)(end - at));
+        if (at < end)
+            read_octet(scratch, *at++);
+    }
+}
+
+/* The encoding of a message that is no multipart. */
+static enum mx_verdict on_header(struct mx_hook_call *call) {
+    struct scratch *scratch = call->scratch;
+    struct mx_header_field field;
+    uint32_t at = 0;
+    if (mx_header_find(call->header, MX_SPAN("content-transfer-encoding"), &at, &field))
+        scratch->mime.encoding = (uint8_t)mx_mime_encoding_of(field.value);
+    return MX_VERDICT_DECLINED;
+}
+
 static enum mx_verdict on_content(struct mx_hook_call *call) {
     struct scratch *scratch = call->scratch;
-    for (uint32_t s = 0; s < call->slice_count; s++) {
-        const char *at = call->slices[s].ptr, *end = at + call->slices[s].len;
-        while (at < end && scratch->count < DOMAINS_MAX) {
-            if (scratch->where == IN_TEXT)
-                at += to_begin(at, (size_t)(end - at));
-            if (at < end)
-                read_octet(scratch, *at++);
-        }
-    }
+    struct mx_mime_out out = {read_text, scratch};
+    for (uint32_t s = 0; s < call->slice_count; s++)
+        mx_mime_put(&scratch->mime, call->slices[s], &out);
     return MX_VERDICT_DECLINED;
 }
 
@@ -249,13 +266,15 @@ static enum mx_verdict on_message(struct mx_hook_call *call) {
 
 const struct mx_hook_class mx_hook_urirbl = {
     .summary = "No host in a URI of the message may be in a domain that is on a list",
-    .points = {[MX_HOOK_CONTENT] = on_content,               [MX_HOOK_MESSAGE] = on_message},
+    .points = {[MX_HOOK_HEADER] = on_header,
+               [MX_HOOK_CONTENT] = on_content,
+               [MX_HOOK_MESSAGE] = on_message},
     .scratch_octets = sizeof(struct scratch),
     .waits = true,
     .replies = {{"one is", "554 5.7.0 Rejected: message contains domain DOMAIN listed by "
                            "Optional[LIST]"},
                {"... with getDetail", "554 5.7.0 Rejected: message contains domain DOMAIN listed "
-                                       "by Optional[LIST]. Details: TEXT"}                 },
+                                       "by Optional[LIST]. Details: TEXT"}},
     .differences = "The last two and the last three labels of a host are asked about, of the first "
-                   "domains in a message; text in base64 is not read.",
+                   "domains in a message; base64 and quoted-printable are undone.",
 };

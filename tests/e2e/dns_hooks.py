@@ -1,5 +1,6 @@
 """Hooks that ask the DNS, against a name server with normal, slow, failing, silent, cut and lying
 answers. Clients have addresses of their own by PROXY headers."""
+import base64
 import subprocess
 import sys
 import time
@@ -311,6 +312,31 @@ def test_uri_lists():
                 time.sleep(0.01)
                 session.send(body[cut:] + "\r\n.\r\n")
                 session.expect("554 5.7.0", f"cut at {cut}")
+        server.stop()
+
+
+def test_uri_lists_in_parts():
+    """What base64 and quoted-printable hide from the eye, but not from a reader."""
+    chain = "{URIRBLHandler: {uriRblServers: [uri.test], timeout: 3s}}"
+    hidden = base64.encodebytes(b"<p>see https://bad.example/ and more</p>" * 3).decode()
+    part = "--b\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: {}\r\n\r\n{}\r\n"
+    cases = {
+        ("base64", hidden.replace("\n", "\r\n")): "554 5.7.0",
+        ("Quoted-Printable", "see =68ttp://b=\r\nad.ex=61mple/"): "554 5.7.0",
+        ("7bit", hidden.replace("\n", "\r\n")): "250",
+        ("8bit", "see =68ttp://bad.example/"): "250",
+    }
+    with NameServer(ZONE) as dns, serve(config(chain, dns.port)) as server:
+        with Session(server) as session:
+            for (encoding, text), wanted in cases.items():
+                for mail in (f"Content-Transfer-Encoding: {encoding}\r\n\r\n{text}",
+                             "Content-Type: multipart/mixed; boundary=b\r\n\r\n" +
+                             part.format("7bit", "nothing") + part.format(encoding, text) + "--b--"):
+                    for command in ("MAIL FROM:<a@mx.test>", "RCPT TO:<bob@example.com>"):
+                        session.command(command, "250")
+                    session.command("DATA", "354")
+                    session.send(f"Subject: x\r\n{mail}\r\n.\r\n")
+                    session.expect(wanted, f"{encoding}: {mail}")
         server.stop()
 
 
