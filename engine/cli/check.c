@@ -24,7 +24,8 @@ struct options {
 static int usage(FILE *stream, int status) {
     fputs("usage: mxring check -c FILE [--dump]\n"
           "       mxring check --diff OLD NEW\n"
-          "       mxring check --reference | --handlers\n",
+          "       mxring check --reference | --handlers\n"
+          "       mxring check --public NAME ... (a running server, from outside)\n",
           stream);
     return status;
 }
@@ -208,8 +209,20 @@ static int print_diff(const struct options *options) {
     return status;
 }
 
+/* Another command, with options of its own. */
+static bool is_public(int argc, char **argv) {
+    static const char word[] = "--public";
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], word, strlen(word)) == 0)
+            return true;
+    }
+    return false;
+}
+
 int mx_cli_check(int argc, char **argv) {
     struct options options = {0};
+    if (is_public(argc, argv))
+        return mx_cli_check_public(argc, argv);
     if (!parse_options(argc, argv, &options))
         return usage(stderr, EXIT_USAGE);
     if (options.has_help)

@@ -21,6 +21,10 @@ int mx_cli_passwd(int argc, char **argv);
  * mxring check --reference prints docs/CONFIGURATION.md. */
 int mx_cli_check(int argc, char **argv);
 
+/* mxring check --public NAME ...: a running server as others see it. 0 all is well, 1 something is
+ * bad, 2 usage, 75 something could not be found out. */
+int mx_cli_check_public(int argc, char **argv);
+
 /* mxring spool ls|cat|export|verify|stat|retry|drop ... DIR: looks into a spool, whether a server
  * runs on it or not. 0 done, 1 damaged or not found, 2 usage, 74 disk, 78 another version. */
 int mx_cli_spool(int argc, char **argv);
