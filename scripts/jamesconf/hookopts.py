@@ -94,6 +94,8 @@ def dkim(scope, node, out):
         out["signatureRequired"] = True
         scope.note(node, "signatureRequired is not set: true in James's code, whatever its "
                          "documentation says", "handlerchain")
+    scope.note(node, "what stands behind the part of a body that is signed (l=) is refused; "
+                     "allowPartialBody: true takes it, as James does", "handlerchain")
 
 
 def spamd(scope, node, out):

@@ -298,6 +298,7 @@ def test_dkim_spelling():
           [{"DKIMHook": {"forceCRLF": False, "signatureRequired": True,
                          "onlyForSenderDomain": ["a.b", "c.d"]}}])
     assert result.says("signatureRequired", "true in James's code", level="note"), result.errors
+    assert result.says("allowPartialBody", level="note"), result.errors
 
 
 def test_spamassassin():
