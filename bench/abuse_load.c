@@ -25,15 +25,13 @@
 
 enum { GOOD_MAX = 1000, ABUSERS_MAX = 16000, SECONDS_MAX = 600, RATE_MAX = 1000000 };
 enum { EVENTS = 8, SOURCES = 16, TEXT_MAX = 16384, BODY_LINES = 55 };
-/* Every other client that does not read says EHLO so often at first that the replies are more than
-   the server and the kernel want to keep: the server does not go on with these. */
+/* Every other client that does not read begins with more EHLOs than anybody keeps the replies of.
+ */
 enum { PRIME_EHLOS = 2000, UNREAD_MSS = 536, UNREAD_RCVBUF = 2048 };
 enum { SETUP_MAX_S = 10, REST_MAX_S = 10, ALARM_S = 30 };
 enum { QUIET_NS = 100000000, QUIET_SERVER_NS = 10000000, LATE_NS = 50000000 };
-
 #define ENVELOPE  "MAIL FROM:<a@example.org>\r\nRCPT TO:<bob@example.com>\r\nDATA\r\n"
 #define BODY_LINE "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n"
-
 struct kind {
     const char *name;
     const char *opening; /* said once */
@@ -391,7 +389,7 @@ static void set_up(void) {
     if (load.crowd_count == 0 && !load.is_dns && strcmp(options.kind, "none") != 0)
         die("no such --kind");
     options.dns.clients = options.abusers;
-    errno = load.is_dns ? -dns_begin(&options.dns, &options.address, now_ns()) : 0;
+    errno = load.is_dns ? -dns_new(&options.dns, &options.address, now_ns()) : 0;
     if (errno != 0)
         die("the name server");
     crowds_set_up();

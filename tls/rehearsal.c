@@ -77,7 +77,7 @@ static int shake_hands(struct end *server, struct end *client) {
     return server->is_done && client->is_done ? 0 : WOLFSSL_FATAL_ERROR;
 }
 
-static int rehearse_as(WOLFSSL_CTX *ctx, WOLFSSL_METHOD *method) {
+static int rehearse_with_new_client(WOLFSSL_CTX *ctx, WOLFSSL_METHOD *method) {
     WOLFSSL_CTX *other = wolfSSL_CTX_new(method);
     char *octets = malloc(2 * (size_t)FLIGHT_MAX);
     struct pipe up = {octets, 0}, down = {octets != NULL ? octets + FLIGHT_MAX : NULL, 0};
@@ -97,9 +97,10 @@ static int rehearse_as(WOLFSSL_CTX *ctx, WOLFSSL_METHOD *method) {
 /* One version after the other: 5.5.4's client of both does not speak to a server of one. The first
  * error says more: in TLS 1.2 much else is looked at before the signature. */
 int mx_tls_rehearse(WOLFSSL_CTX *ctx, bool has_tls12, bool has_tls13) {
-    int err13 = has_tls13 ? rehearse_as(ctx, wolfTLSv1_3_client_method()) : VERSION_ERROR;
+    int err13 =
+        has_tls13 ? rehearse_with_new_client(ctx, wolfTLSv1_3_client_method()) : VERSION_ERROR;
     if (err13 == 0 || !has_tls12)
         return err13;
-    int err12 = rehearse_as(ctx, wolfTLSv1_2_client_method());
+    int err12 = rehearse_with_new_client(ctx, wolfTLSv1_2_client_method());
     return err12 == 0 || !has_tls13 ? err12 : err13;
 }

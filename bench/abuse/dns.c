@@ -126,7 +126,7 @@ static void hear(struct client *self) {
         leave(self);
 }
 
-int dns_begin(const struct dns_params *params, const struct sockaddr_in *gateway, uint64_t now_ns) {
+int dns_new(const struct dns_params *params, const struct sockaddr_in *gateway, uint64_t now_ns) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)params->port)};
     static const int size = 8 << 20;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

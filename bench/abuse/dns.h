@@ -21,7 +21,7 @@ struct dns_params {
 };
 
 /* The gateway is at that address, whose port does not count. 0 or -errno. */
-int dns_begin(const struct dns_params *params, const struct sockaddr_in *gateway, uint64_t now_ns);
+int dns_new(const struct dns_params *params, const struct sockaddr_in *gateway, uint64_t now_ns);
 /* At most one client comes, says or hears something, and one question is heard or answered. */
 void dns_slice(uint64_t now_ns);
 
