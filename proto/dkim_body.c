@@ -40,21 +40,34 @@ static bool is_wsp(char c) {
     return c == ' ' || c == '\t';
 }
 
-static bool is_plain(const struct mx_dkim_body *self, char c) {
-    return c != '\r' && c != '\n' && !(self->is_relaxed && is_wsp(c));
+enum { PLAIN, BLANK, END };
+
+static const uint8_t kinds[256] = {['\r'] = END, ['\n'] = END, [' '] = BLANK, ['\t'] = BLANK};
+
+static unsigned kind_of(char c) {
+    return kinds[(unsigned char)c];
 }
 
-/* How many octets from there on are their own canonical form: also a space between two words. */
-static size_t run_len(const struct mx_dkim_body *self, struct mx_span text) {
+/* How many octets from there on are their own canonical form. */
+static size_t simple_len(struct mx_span text) {
+    const char *lf = memchr(text.ptr, '\n', text.len);
+    size_t len = lf != NULL ? (size_t)(lf - text.ptr) : text.len;
+    const char *found = len > 0 ? memchr(text.ptr, '\r', len) : NULL;
+    return found != NULL ? (size_t)(found - text.ptr) : len;
+}
+
+/* Likewise; a space between two words is. */
+static size_t relaxed_len(struct mx_span text) {
     size_t len = 0;
-    while (len < text.len) {
-        bool is_between = text.ptr[len] == ' ' && len > 0 && len + 1 < text.len &&
-                          is_plain(self, text.ptr[len + 1]);
-        if (!is_between && !is_plain(self, text.ptr[len]))
-            break;
-        len++;
+    for (;;) {
+        while (len < text.len && kind_of(text.ptr[len]) == PLAIN)
+            len++;
+        bool is_between = len > 0 && len + 1 < text.len && text.ptr[len] == ' ' &&
+                          kind_of(text.ptr[len + 1]) == PLAIN;
+        if (!is_between)
+            return len;
+        len += 2;
     }
-    return len;
 }
 
 /* An octet that is not plain, or stands behind a CR. */
@@ -83,7 +96,7 @@ static void put_special(struct mx_dkim_body *self, struct mx_span octet,
 void mx_dkim_body_put(struct mx_dkim_body *self, struct mx_span piece,
                       const struct mx_dkim_out *out) {
     while (piece.len > 0) {
-        size_t len = self->has_cr ? 0 : run_len(self, piece);
+        size_t len = self->has_cr ? 0 : self->is_relaxed ? relaxed_len(piece) : simple_len(piece);
         if (len > 0) {
             put_held(self, out);
             put(self, (struct mx_span){piece.ptr, len}, out);

@@ -76,7 +76,7 @@ struct sim_message {
     bool is_acknowledged;   /* some 250 was read */
     bool is_refused;        /* every final reply was a refusal */
     /* the sink's side */
-    uint8_t stage; /* enum sim_stage */
+    uint8_t stage;     /* enum sim_stage */
     bool is_discarded; /* a hook wants it thrown away */
     uint32_t commit_count;
     int open_result, write_result, commit_result;
