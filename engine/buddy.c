@@ -23,6 +23,10 @@ static unsigned order_for(uint32_t octets) {
     return octets <= MX_BUDDY_MIN ? 0 : 32u - (unsigned)__builtin_clz((octets - 1) / MX_BUDDY_MIN);
 }
 
+uint32_t mx_buddy_size(uint32_t octets) {
+    return size_of(order_for(octets));
+}
+
 int mx_buddy_init(struct mx_buddy *self, size_t octets) {
     memset(self, 0, sizeof *self);
     self->octets = (octets + MX_BUDDY_MAX - 1) / MX_BUDDY_MAX * MX_BUDDY_MAX;

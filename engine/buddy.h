@@ -37,6 +37,9 @@ struct mx_buddy {
 MX_MUST_CHECK int mx_buddy_init(struct mx_buddy *self, size_t octets);
 void mx_buddy_deinit(struct mx_buddy *self);
 
+/* How large a block for so many octets (1..MX_BUDDY_MAX) is. */
+uint32_t mx_buddy_size(uint32_t octets);
+
 /* A block of at least `octets` (1..MX_BUDDY_MAX); *got is its true size. NULL: none is left.
  * Contents are undefined. */
 char *mx_buddy_take(struct mx_buddy *self, uint32_t octets, uint32_t *got);

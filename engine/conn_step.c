@@ -56,23 +56,26 @@ static bool do_output(struct mx_worker *worker, struct mx_conn *conn) {
     return false;
 }
 
-/* How large an envelope may become: for small ones there is always room, so that a few clients with
- * very long ones cannot keep everybody else's mail out. */
-static uint32_t envelope_max(const struct mx_buddy *buddy) {
-    if (mx_buddy_is_tight(buddy))
-        return MX_ENVELOPE_TIGHT;
-    return buddy->used > buddy->octets / 2 ? MX_ENVELOPE_USUAL : MX_BUDDY_MAX;
+/* For small envelopes there is always room, so that a few clients with very long ones cannot keep
+ * everybody else's mail out. Recipients also stop where the sink does: a block can be filled. */
+static bool may_grow(struct mx_worker *worker, const struct mx_conn *conn, uint32_t need) {
+    struct mx_buddy *buddy = &worker->buddy;
+    struct mx_sink *sink = mx_worker_sink(worker, conn);
+    uint32_t most = buddy->used > buddy->octets / 2 ? MX_ENVELOPE_USUAL : MX_BUDDY_MAX;
+    if (need > (mx_buddy_is_tight(buddy) ? MX_ENVELOPE_TIGHT : most))
+        return false;
+    bool is_fine = !conn->session.grows_for_rcpt || sink->class->envelope_max == NULL;
+    return is_fine || mx_buddy_size(need) <= sink->class->envelope_max(sink);
 }
 
 static bool do_grow(struct mx_worker *worker, struct mx_conn *conn) {
     struct mx_envelope *envelope = &conn->session.envelope;
     uint32_t need = conn->session.grow_octets, got = 0;
-    bool is_first = envelope->base == NULL;
     char *block = NULL;
-    if (need <= envelope_max(&worker->buddy))
+    if (may_grow(worker, conn, need))
         block = mx_buddy_take(&worker->buddy, need, &got);
     if (block != NULL) {
-        if (!is_first)
+        if (envelope->base != NULL)
             memcpy(block, envelope->base, envelope->used);
         mx_buddy_give(&worker->buddy, envelope->base, envelope->cap);
         envelope->base = block;

@@ -46,6 +46,7 @@ static enum mx_action nothing_more(struct mx_session *self, int result, struct m
 static enum mx_action on_grown(struct mx_session *self, int result, struct mx_out *out) {
     (void)out;
     self->is_memory_refused = result < 0;
+    self->grows_for_rcpt = false;
     assert(result < 0 || self->envelope.cap >= self->grow_octets);
     return MX_ACTION_NONE;
 }

@@ -265,6 +265,7 @@ struct mx_session {
     bool is_last_chunk : 1;
     bool is_fault_done : 1;     /* the fault's delay of this command is over */
     bool is_memory_refused : 1; /* GROW was refused: the command gets 452 */
+    bool grows_for_rcpt : 1;    /* public at ACTION_GROW: for one more recipient */
     bool is_trace_due : 1;      /* the Received line has not been handed to the sink yet */
     bool is_abort_due : 1;      /* tell the sink to forget the open message */
     uint16_t auth_failures;     /* public: failed logins */

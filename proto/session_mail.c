@@ -286,6 +286,7 @@ static enum mx_action add_rcpt(struct mx_session *self, const struct mx_path *pa
                                   extras->orcpt) < 0) {
         if (self->is_memory_refused)
             return refuse_count(self, MX_SPAN("452 4.5.3 Too many recipients\r\n"), out);
+        self->grows_for_rcpt = true;
         return mx_session_grow(self, envelope->used + mx_envelope_need(path->local, path->domain) +
                                          mx_envelope_need_text(extras->orcpt));
     }

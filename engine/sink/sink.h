@@ -40,6 +40,9 @@ struct mx_sink_class {
     /* Is there space for a message of so many octets (0: unknown)? Asked at MAIL; reserves nothing.
      * 0, -ENOSPC (452), another error (451). NULL: always. */
     int (*has_space)(struct mx_sink *self, uint64_t octets);
+    /* How many octets may an envelope have? It is not let grow beyond, so that recipients are
+     * refused and not messages. NULL: as many as session memory has. */
+    uint32_t (*envelope_max)(struct mx_sink *self);
     /* May a message be opened, and MX_SINK_WINDOW octets of content be written? Asked before both;
      * false pauses the connection until ready is called. NULL: always. */
     bool (*is_ready)(struct mx_sink *self);

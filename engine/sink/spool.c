@@ -12,6 +12,10 @@ static int spool_has_space(struct mx_sink *self, uint64_t octets) {
     return mx_spool_log_has_space(log_of(self), octets);
 }
 
+static uint32_t spool_envelope_max(struct mx_sink *self) {
+    return mx_spool_log_envelope_max(log_of(self));
+}
+
 static bool spool_is_ready(struct mx_sink *self) {
     return mx_spool_log_is_ready(log_of(self));
 }
@@ -50,6 +54,7 @@ const struct mx_sink_class mx_sink_spool = {
     .name = "spool",
     .keeps_content = true,
     .has_space = spool_has_space,
+    .envelope_max = spool_envelope_max,
     .is_ready = spool_is_ready,
     .open = spool_open,
     .write = spool_write,

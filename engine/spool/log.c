@@ -140,6 +140,11 @@ int mx_spool_log_write(struct mx_spool_log *self, uint64_t token, const struct m
     return 0;
 }
 
+/* Header and envelope of a message stand in one batch, with what was gathered of its content. */
+uint32_t mx_spool_log_envelope_max(const struct mx_spool_log *self) {
+    return self->batch_octets - MX_SPOOL_GATHER_MAX - MX_SPOOL_BLOCK;
+}
+
 int mx_spool_log_commit(struct mx_spool_log *self, uint64_t token,
                         const struct mx_spool_origin *origin, int64_t now_ns) {
     uint32_t index = (uint32_t)token;
@@ -149,7 +154,7 @@ int mx_spool_log_commit(struct mx_spool_log *self, uint64_t token,
     message->received_ns = now_ns;
     message->envelope_octets = mx_spool_envelope_put(origin, NULL);
     int err = message->error;
-    if (err == 0 && message->envelope_octets > self->batch_octets / 2)
+    if (err == 0 && message->envelope_octets > mx_spool_log_envelope_max(self))
         err = -ENOSPC;
     if (err < 0) {
         mx_spool_message_free(self, index);

@@ -22,6 +22,9 @@
 enum {
     MX_SPOOL_BUFFERS = 6, /* staging buffers of a worker ... */
     MX_SPOOL_DEPTH = 4,   /* ... of which so many may be on their way to the disk */
+    /* ... and so many when nothing is synced: a write is over so soon that more of them only make
+     * batches smaller */
+    MX_SPOOL_DEPTH_UNSYNCED = 2,
     /* a record with less content than this is copied aside rather than closed as a chunk (octets)
      */
     MX_SPOOL_GATHER_MIN = 8192,
@@ -98,10 +101,14 @@ MX_MUST_CHECK int mx_spool_log_write(struct mx_spool_log *self, uint64_t token,
                                      const struct mx_span *slices, uint32_t count);
 
 /* The message is whole. MX_EPENDING: done is called. A negative error: it is forgotten; -ENOSPC
- * also for an envelope of more than half a batch, which is 512K (a sixteenth of a segment below
- * 16M). */
+ * also for an envelope of more octets than mx_spool_log_envelope_max. */
 MX_MUST_CHECK int mx_spool_log_commit(struct mx_spool_log *self, uint64_t token,
                                       const struct mx_spool_origin *origin, int64_t now_ns);
+
+/* Octets that an envelope may have on the disk: a batch (1 MiB, or an eighth of a segment) less
+ * 36K.
+ */
+uint32_t mx_spool_log_envelope_max(const struct mx_spool_log *self);
 
 /* Forget a message. A commit on its way goes on, but is not answered. */
 void mx_spool_log_abort(struct mx_spool_log *self, uint64_t token);

@@ -155,6 +155,34 @@ def test_many_chunks_on_a_busy_disk():
         equal(mxring("spool", "verify", f"{folder}/spool", seconds=60).returncode, 0)
 
 
+def test_recipients_that_do_not_fit():
+    """An envelope has to fit into a batch: recipients are refused, not the message at its end."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = gateway(folder)
+        with open(path, encoding="utf-8") as file:
+            text = file.read().replace("verifyIdentity:", "maxRecipients: 20000, maxErrors: 0, verifyIdentity:")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        with serve(path, listeners=2) as server, Client(server.addresses[0]) as client:
+            client.command("EHLO x", "250")
+            client.command("MAIL FROM:<a@b.org>", "250")
+            replies = []
+            for _ in range(16):
+                client.send("".join(f"RCPT TO:<{len(replies) + i:030}@example.com>\r\n" for i in range(500)))
+                replies += [client.reply()[:9] for _ in range(500)]
+            taken = replies.count("250 2.1.5")
+            equal(set(replies), {"250 2.1.5", "452 4.5.3"}, "replies")
+            assert 4000 < taken < 8000, taken
+            equal(replies[:taken], ["250 2.1.5"] * taken, "the first ones")
+            client.command("DATA", "354")
+            client.send("Subject: many\r\n\r\n" + "x" * 70 + "\r\n.\r\n")
+            client.expect("250", "the message")
+            server.stop()
+        line = mxring("spool", "ls", f"{folder}/spool").stdout
+        equal(int(line.split()[3]), taken, "recipients")
+        equal(mxring("spool", "verify", f"{folder}/spool", seconds=60).returncode, 0)
+
+
 def test_full_disk_is_a_452():
     with tempfile.TemporaryDirectory() as folder:
         free = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
