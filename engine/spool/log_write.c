@@ -15,6 +15,10 @@ static uint64_t op(uint32_t what) {
     return mx_op_pack(MX_OP_SPOOL, 0, what);
 }
 
+static uint32_t depth(const struct mx_spool_log *self) {
+    return self->conf.sync == MX_SPOOL_SYNC_NONE ? MX_SPOOL_DEPTH_UNSYNCED : MX_SPOOL_DEPTH;
+}
+
 static char *header_block(const struct mx_spool_log *self) {
     return self->memory + (size_t)self->batch_octets * MX_SPOOL_BUFFERS;
 }
@@ -202,7 +206,7 @@ static void write_batch(struct mx_spool_log *self, struct mx_spool_buffer *buffe
 }
 
 static void submit(struct mx_spool_log *self) {
-    while (self->flying < self->queue_count && self->flying < MX_SPOOL_DEPTH && self->poison == 0) {
+    while (self->flying < self->queue_count && self->flying < depth(self) && self->poison == 0) {
         struct mx_spool_buffer *buffer = queued(self, self->flying);
         bool is_here = self->has_segment && buffer->epoch == self->epoch;
         if (!is_here && !rotate(self))
@@ -327,7 +331,7 @@ static int dead_end(struct mx_spool_log *self) {
 
 /* Commits are written as soon as the disk has room for one more batch. */
 static void close_filling(struct mx_spool_log *self) {
-    bool is_held_up = self->filling == MX_NO_BUFFER || self->flying >= MX_SPOOL_DEPTH ||
+    bool is_held_up = self->filling == MX_NO_BUFFER || self->flying >= depth(self) ||
                       self->queue_count > self->flying;
     if (is_held_up || self->buffers[self->filling].commits.first == MX_NO_MESSAGE)
         return;
