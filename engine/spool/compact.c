@@ -95,7 +95,8 @@ static int compare(const void *a, const void *b) {
     return x->core < y->core ? -1 : x->core > y->core;
 }
 
-static int new_chain(struct mx_spool_compact *self, const struct mx_spool_record *record) {
+static int new_chain(struct mx_spool_compact *self, const struct mx_spool_record *record,
+                     bool is_waited) {
     if (self->chain_count == self->chain_capacity) {
         uint32_t capacity = self->chain_capacity > 0 ? 2 * self->chain_capacity : CHAINS_MIN;
         void *more = realloc(self->chains, capacity * sizeof *self->chains);
@@ -105,7 +106,7 @@ static int new_chain(struct mx_spool_compact *self, const struct mx_spool_record
         self->chain_capacity = capacity;
     }
     self->chains[self->chain_count++] =
-        (struct mx_spool_chain){record->message_lsn, record->origin_core};
+        (struct mx_spool_chain){record->message_lsn, record->origin_core, is_waited};
     return 0;
 }
 
@@ -113,10 +114,10 @@ static int new_chain(struct mx_spool_compact *self, const struct mx_spool_record
 static int take_chain(struct mx_spool_compact *self, const struct mx_spool_segment *segment,
                       const struct mx_spool_record *record, uint64_t offset) {
     (void)offset;
-    if (record->type != MX_SPOOL_MSG || record->chunk == 0 ||
-        record->first_epoch > self->is.epoch || !self->is_waited(self->context, segment, record))
+    if (record->type != MX_SPOOL_MSG || record->chunk == 0 || record->first_epoch > self->is.epoch)
         return 0;
-    return new_chain(self, record);
+    bool is_waited = self->is_waited(self->context, segment, record);
+    return is_waited || self->keeps_open ? new_chain(self, record, is_waited) : 0;
 }
 
 /* The next segment of the core behind this epoch in which messages end that have chunks in ours. */
@@ -150,9 +151,11 @@ static bool is_kept(const struct mx_spool_compact *self, const struct mx_spool_s
                     const struct mx_spool_record *record) {
     if (record->type == MX_SPOOL_MSG)
         return self->is_waited(self->context, segment, record);
-    const struct mx_spool_chain chain = {record->message_lsn, record->origin_core};
-    return self->chain_count > 0 &&
-           bsearch(&chain, self->chains, self->chain_count, sizeof *self->chains, compare) != NULL;
+    const struct mx_spool_chain key = {.lsn = record->message_lsn, .core = record->origin_core};
+    const struct mx_spool_chain *chain = NULL;
+    if (self->chain_count > 0)
+        chain = bsearch(&key, self->chains, self->chain_count, sizeof *self->chains, compare);
+    return chain != NULL ? chain->is_waited : self->keeps_open;
 }
 
 /* ---- writing ---- */

@@ -29,6 +29,7 @@ struct mx_spool_compact_io {
 struct mx_spool_chain {
     uint64_t lsn;
     uint32_t core;
+    bool is_waited;
 };
 
 struct mx_spool_compact {
@@ -37,10 +38,10 @@ struct mx_spool_compact {
     mx_spool_waited_fn *is_waited;
     mx_spool_go_on_fn *go_on;
     void *context;
-    struct mx_spool_file file; /* that is read */
-    uint64_t read_octets;      /* since it was begun */
-    struct mx_spool_chain
-        *chains; /* messages that are waited for, and have chunks in the segment */
+    bool keeps_open; /* chunks of messages that have not ended, as far as is listed, stay */
+    struct mx_spool_file file;     /* that is read */
+    uint64_t read_octets;          /* since it was begun */
+    struct mx_spool_chain *chains; /* messages that have ended and may have chunks here */
     uint32_t chain_count, chain_capacity;
     /* the new file */
     int fd;
@@ -57,8 +58,9 @@ MX_MUST_CHECK int mx_spool_compact_new(struct mx_spool_compact *self, struct mx_
 void mx_spool_compact_free(struct mx_spool_compact *self);
 
 /* Compact a sealed segment, if its file is smaller afterwards, and at most most_octets. is_waited,
- * go_on and context are set by the caller. No message that is not answered yet has chunks in the
- * segment. *segment tells of what has its name now, also after an error; the store's list does not.
+ * go_on and context are set by the caller; and keeps_open, which must be true when a message may
+ * have chunks in the segment that ends behind the segments of the list, or will. *segment tells of
+ * what has its name now, also after an error; the store's list does not.
  *
  * 0; -EFBIG: it would be larger; MX_ESYNTAX: something is damaged, or cannot be read, and all
  * stays; -ECANCELED: go_on said so; else -errno of what could not be written. */

@@ -144,8 +144,8 @@ static bool free_final(struct mx_spool_keeper *self) {
         struct mx_spool_segment *row = &self->store->segments[i];
         bool is_final = row->state == MX_SPOOL_SEGMENT_SEALED &&
                         mx_spool_acks_final(&self->acks, row->core, row->epoch) >= row->rcpt_count;
-        if (!is_final || mx_spool_keeper_is_pinned(self, row) ||
-            mx_spool_store_is_needed(self->store, row))
+        bool is_pinned = !mx_spool_segment_is_empty(row) && mx_spool_keeper_is_pinned(self, row);
+        if (!is_final || is_pinned || mx_spool_store_is_needed(self->store, row))
             continue;
         err = is_synced ? 0 : mx_spool_acks_sync(&self->acks);
         if (err < 0) {

@@ -65,11 +65,10 @@ static bool is_due(struct mx_spool_keeper *self, struct mx_spool_segment *row,
 static bool is_candidate(struct mx_spool_keeper *self, struct mx_spool_segment *row,
                          const struct guess *guess, uint64_t now_ms) {
     if (row->state != MX_SPOOL_SEGMENT_SEALED || !mx_spool_keeper_is_usable(self, row->dir) ||
-        row->file_octets <= MX_SPOOL_COMPACT_GAIN || mx_spool_keeper_is_pinned(self, row) ||
-        !is_due(self, row, guess, now_ms))
+        row->file_octets <= MX_SPOOL_COMPACT_GAIN || !is_due(self, row, guess, now_ms))
         return false;
     if (guess->waiting == 0) /* else it will be freed */
-        return mx_spool_store_is_needed(self->store, row);
+        return mx_spool_keeper_is_pinned(self, row) || mx_spool_store_is_needed(self->store, row);
     return octets_waiting(row, guess) <= most_octets(self, row);
 }
 
@@ -160,6 +159,7 @@ bool mx_spool_keeper_compact(struct mx_spool_keeper *self) {
     self->compact.is_waited = is_waited;
     self->compact.go_on = go_on;
     self->compact.context = self;
+    self->compact.keeps_open = mx_spool_keeper_is_pinned(self, &before);
     err = mx_spool_compact(&self->compact, &now, most_octets(self, &before));
     row = mx_spool_keeper_find(self, before.dir, before.core, before.number);
     assert(row != NULL);

@@ -46,6 +46,11 @@ static inline uint32_t mx_spool_segment_rcpts(const struct mx_spool_segment *seg
     return segment->compactions > 0 ? segment->left_rcpts : segment->rcpt_count;
 }
 
+/* Compaction has left no record in it. */
+static inline bool mx_spool_segment_is_empty(const struct mx_spool_segment *segment) {
+    return segment->compactions > 0 && segment->end_offset == MX_SPOOL_BLOCK;
+}
+
 /* The same file, with nothing in it. */
 static inline struct mx_spool_segment mx_spool_segment_freed(const struct mx_spool_segment *segment,
                                                              uint64_t file_octets) {

@@ -17,9 +17,9 @@ MXLOAD = os.environ.get("MXLOAD") or os.path.join(os.path.dirname(MXRING), "mxlo
 LARGE = b"".join(b"%07d\r\n" % i for i in range(1_000_000))  # 9 MB: more than two segments
 
 
-def gateway(folder, more="compactAfter: 0"):
+def gateway(folder, more="compactAfter: 0", workers=2):
     return write_config(f"""\
-engine: {{workers: 2}}
+engine: {{workers: {workers}}}
 domains: [example.com]
 spool: {{directory: "{folder}/spool", segmentSize: 4M, reserve: 0, {more}}}
 smtpservers:
@@ -112,6 +112,29 @@ def test_stuck_messages():
             server.stop()
         equal(len(os.listdir(f"{folder}/mail/new")), len(stay))
         assert "sound: " in spool("verify", root)
+
+
+def test_a_slow_client_holds_nothing():
+    """A message that takes for ever keeps its parts; all that comes after it is freed as usual."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = f"{folder}/spool"
+        with serve(gateway(folder, workers=1)) as server, Client(server.addresses[0]) as slow:
+            slow.envelope()
+            slow.command("DATA", "354")
+            cut = len(LARGE) // 2
+            slow.socket.sendall(LARGE[:cut])
+            for number in range(4):
+                load(server.address, 400, f"{folder}/ledger.{number}")
+                spool("drop", root, *ids(root))
+            # 64 MB have come; what is left: the parts of the slow one, and what came last
+            eventually(lambda: stat(root)["segments"]["sealed"] < 8, "the space of the others",
+                       seconds=30)
+            slow.socket.sendall(LARGE[cut:] + b".\r\n")
+            slow.expect("250", "the slow one")
+            one, = ids(root)
+            assert octets(root, one).endswith(LARGE), "what the slow one sent"
+            assert "sound: " in spool("verify", root)
+            server.stop()
 
 
 def test_tools_look_meanwhile():

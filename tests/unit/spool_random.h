@@ -15,6 +15,8 @@ struct mail {
     uint64_t prev_epoch, first_epoch, message_lsn;
 };
 
+/* Messages that have begun, or UINT32_MAX. */
+static uint32_t chains[CHAINS];
 static struct mail mails[MAILS_MAX];
 static uint32_t mail_count;
 static struct rng rng;
@@ -76,7 +78,7 @@ static inline uint32_t new_mail(void) {
     return mail_count++;
 }
 
-static inline void act(struct maker *maker, uint32_t chains[CHAINS]) {
+static inline void act(struct maker *maker) {
     uint32_t *chain = &chains[rng_take(&rng, CHAINS)];
     switch (rng_take(&rng, 6)) {
     case 0:
@@ -100,8 +102,24 @@ static inline void act(struct maker *maker, uint32_t chains[CHAINS]) {
     }
 }
 
-static inline void make_spool(uint64_t seed) {
-    uint32_t chains[CHAINS];
+/* The segment in which all messages end that have begun; before is its predecessor. */
+static inline void make_end(const struct maker *before) {
+    struct maker maker;
+    maker_begin(&maker, 0, 0, before->epoch + 1, before->next_lsn);
+    maker_prev(&maker, before->epoch, before->last_lsn);
+    for (uint32_t i = 0; i < CHAINS; i++) {
+        if (chains[i] != UINT32_MAX)
+            finish(&maker, chains[i]);
+    }
+    finish(&maker, new_mail());
+    maker_flush(&maker);
+    maker_seal(&maker, false);
+    maker_store(&maker, root, SEGMENTS + 1);
+}
+
+/* Its last segment. */
+static inline struct maker make_spool(uint64_t seed) {
+    struct maker maker;
     uint64_t lsn = MAKER_LSN(1, 1), prev_lsn = 0;
     rng = (struct rng){seed * 2 + 1};
     memset(chains, 0xff, sizeof chains);
@@ -109,12 +127,11 @@ static inline void make_spool(uint64_t seed) {
     mail_count = 0;
     maker_meta(root, 1);
     for (uint32_t n = 1; n <= SEGMENTS; n++) {
-        struct maker maker;
         maker_begin(&maker, 0, 0, MAKER_EPOCH(1, n), lsn);
         if (n > 1)
             maker_prev(&maker, MAKER_EPOCH(1, n - 1), prev_lsn);
         for (uint32_t i = 0; i < 60; i++)
-            act(&maker, chains);
+            act(&maker);
         finish(&maker, new_mail());
         maker_flush(&maker);
         lsn = maker.next_lsn;
@@ -122,4 +139,5 @@ static inline void make_spool(uint64_t seed) {
         maker_seal(&maker, rng_take(&rng, 2) == 0);
         maker_store(&maker, root, n);
     }
+    return maker;
 }
