@@ -232,9 +232,17 @@ struct mx_opt_scan {
     enum mx_on_failure on_oversize; /* onOversize: ... but treated so */
 };
 
+/* What becomes of a message that a milter wants kept apart. */
+enum mx_milter_quarantine {
+    MX_MILTER_QUARANTINE_NO, /* it is told that there is no such thing */
+    MX_MILTER_QUARANTINE_TEMPFAIL,
+    MX_MILTER_QUARANTINE_REJECT,
+};
+
 struct mx_opt_milter {
     struct mx_opt_scan scan;
     const char *address; /* as mx_endpoint_parse takes it */
+    enum mx_milter_quarantine quarantine;
 };
 
 struct mx_opt_rspamd {

@@ -13,6 +13,13 @@ static const struct mx_lookup words_greylist[] = {
     {NULL,       0    },
 };
 
+static const struct mx_lookup words_quarantine[] = {
+    {"no",       MX_MILTER_QUARANTINE_NO      },
+    {"tempfail", MX_MILTER_QUARANTINE_TEMPFAIL},
+    {"reject",   MX_MILTER_QUARANTINE_REJECT  },
+    {NULL,       0                            },
+};
+
 /* clang-format off */
 /* The rows of struct mx_opt_scan. */
 #define SCAN_ROWS(timeout_text, failure_text, connections_text, size_text)                   \
@@ -69,6 +76,10 @@ static const struct mx_row milter_rows[] = {
     {"address", 0, MX_TYPE_TEXT, MX_UNIT_NONE, RELOAD, 1, MX_ENDPOINT_TEXT_MAX, NULL, NULL, NULL,
      MX_OPTION(struct mx_opt_milter, address),
      "where it listens: `ADDRESS:PORT`, `[IPv6]:PORT` or `unix:/PATH`"},
+    {"quarantine", 0, MX_TYPE_WORD, MX_UNIT_NONE, RELOAD, 0, 0, "no", NULL, words_quarantine,
+     MX_OPTION(struct mx_opt_milter, quarantine),
+     "what becomes of a message that it wants kept apart; no: that is not offered to it. "
+     "clamav-milter does not work without the offer, whatever it is set to"},
 };
 static const struct mx_row rspamd_rows[] = {
     SCAN_ROWS("30s", "tempfail", "32", "64M"),

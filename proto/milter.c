@@ -185,21 +185,21 @@ static const struct {
     char command;
     enum mx_milter_reply_kind kind;
 } plain_replies[] = {
-    {'c', MX_MILTER_REPLY_CONTINUE },
-    {'a', MX_MILTER_REPLY_ACCEPT   },
-    {'r', MX_MILTER_REPLY_REJECT   },
-    {'t', MX_MILTER_REPLY_TEMPFAIL },
-    {'d', MX_MILTER_REPLY_DISCARD  },
-    {'s', MX_MILTER_REPLY_SKIP     },
-    {'p', MX_MILTER_REPLY_PROGRESS },
-    {'4', MX_MILTER_REPLY_SHUTDOWN },
-    {'f', MX_MILTER_REPLY_TEMPFAIL }, /* the connection to be refused, as older filters say it */
-    {'e', MX_MILTER_REPLY_UNOFFERED}, /* another sender */
-    {'+', MX_MILTER_REPLY_UNOFFERED}, /* one more recipient */
-    {'2', MX_MILTER_REPLY_UNOFFERED},
-    {'-', MX_MILTER_REPLY_UNOFFERED},
-    {'b', MX_MILTER_REPLY_UNOFFERED}, /* another body */
-    {'q', MX_MILTER_REPLY_UNOFFERED}, /* quarantine */
+    {'c', MX_MILTER_REPLY_CONTINUE  },
+    {'a', MX_MILTER_REPLY_ACCEPT    },
+    {'r', MX_MILTER_REPLY_REJECT    },
+    {'t', MX_MILTER_REPLY_TEMPFAIL  },
+    {'d', MX_MILTER_REPLY_DISCARD   },
+    {'s', MX_MILTER_REPLY_SKIP      },
+    {'p', MX_MILTER_REPLY_PROGRESS  },
+    {'4', MX_MILTER_REPLY_SHUTDOWN  },
+    {'f', MX_MILTER_REPLY_TEMPFAIL  }, /* the connection to be refused, as older filters say it */
+    {'e', MX_MILTER_REPLY_UNOFFERED }, /* another sender */
+    {'+', MX_MILTER_REPLY_UNOFFERED }, /* one more recipient */
+    {'2', MX_MILTER_REPLY_UNOFFERED },
+    {'-', MX_MILTER_REPLY_UNOFFERED },
+    {'b', MX_MILTER_REPLY_UNOFFERED }, /* another body */
+    {'q', MX_MILTER_REPLY_QUARANTINE},
 };
 
 static int read_field(struct mx_span data, bool has_index, struct mx_milter_reply *reply) {

@@ -36,6 +36,7 @@ enum mx_milter_command {
 enum mx_milter_action {
     MX_MILTER_ADD_HEADERS = 1 << 0,
     MX_MILTER_CHANGE_HEADERS = 1 << 4,
+    MX_MILTER_QUARANTINE = 1 << 5, /* offered only when somebody knows what becomes of it */
     MX_MILTER_ACTIONS_OFFERED = MX_MILTER_ADD_HEADERS | MX_MILTER_CHANGE_HEADERS,
 };
 
@@ -128,10 +129,11 @@ enum mx_milter_reply_kind {
     MX_MILTER_REPLY_TEXT,     /* text: "550 5.7.1 no" */
     MX_MILTER_REPLY_SHUTDOWN, /* 421, and the connection is to be closed */
     MX_MILTER_REPLY_SKIP,
-    MX_MILTER_REPLY_PROGRESS,  /* it is still at it */
-    MX_MILTER_REPLY_ADD,       /* name and value */
-    MX_MILTER_REPLY_INSERT,    /* index (0..), name and value */
-    MX_MILTER_REPLY_CHANGE,    /* index (1..), name and value; an empty one: remove it */
+    MX_MILTER_REPLY_PROGRESS, /* it is still at it */
+    MX_MILTER_REPLY_ADD,      /* name and value */
+    MX_MILTER_REPLY_INSERT,   /* index (0..), name and value */
+    MX_MILTER_REPLY_CHANGE,   /* index (1..), name and value; an empty one: remove it */
+    MX_MILTER_REPLY_QUARANTINE,
     MX_MILTER_REPLY_UNOFFERED, /* a change that nobody has offered */
 };
 

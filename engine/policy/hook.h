@@ -72,7 +72,7 @@ struct mx_hook_reply {
     const char *when, *text;
 };
 
-enum { MX_HOOK_REPLIES_MAX = 8 };
+enum { MX_HOOK_REPLIES_MAX = 10 };
 
 struct mx_hook_class {
     const char *summary; /* one sentence */

@@ -179,6 +179,7 @@ static bool fill(struct mx_hook_call *call, enum mx_hook_point point, struct mx_
     question->kind = MX_SCAN_MILTER;
     question->talk = memory->talk - 1;
     question->is_fresh = memory->stage == STRANGER;
+    question->offers_quarantine = options->quarantine != MX_MILTER_QUARANTINE_NO;
     question->max_connections = options->scan.max_connections;
     question->request_octets = out.len;
     int err = mx_endpoint_parse(mx_span_of(options->address), &question->endpoint);
@@ -230,6 +231,16 @@ static enum mx_verdict discard(struct mx_hook_call *call, enum mx_hook_point poi
     return point == MX_HOOK_MESSAGE ? mx_hook_discard(call) : MX_VERDICT_DECLINED;
 }
 
+/* The message is good, or is to be kept apart, which is not done here. */
+static enum mx_verdict admit(struct mx_hook_call *call, const struct mx_scan_question *answer) {
+    const struct mx_opt_milter *options = call->options;
+    if (!answer->is_quarantined)
+        return mx_scanner_admit(call, 0, &answer->changes);
+    return options->quarantine == MX_MILTER_QUARANTINE_REJECT
+               ? mx_hook_refuse(call, MX_VERDICT_HARD, "550 5.7.1 Message quarantined")
+               : mx_hook_refuse(call, MX_VERDICT_SOFT, "451 4.7.1 Message quarantined");
+}
+
 /* What the filter knows now. */
 static void note_progress(struct memory *memory, enum mx_hook_point point,
                           const struct mx_session *session) {
@@ -252,11 +263,10 @@ static enum mx_verdict decide(struct mx_hook_call *call, enum mx_hook_point poin
     note_progress(memory, point, call->session);
     switch ((enum mx_scan_verdict)answer->verdict) {
     case MX_SCAN_CONTINUE:
-        return point == MX_HOOK_MESSAGE ? mx_scanner_admit(call, 0, &answer->changes)
-                                        : MX_VERDICT_DECLINED;
+        return point == MX_HOOK_MESSAGE ? admit(call, answer) : MX_VERDICT_DECLINED;
     case MX_SCAN_ACCEPT:
         if (point == MX_HOOK_MESSAGE)
-            return mx_scanner_admit(call, 0, &answer->changes);
+            return admit(call, answer);
         return let_go(call, point);
     case MX_SCAN_DISCARD:
         return discard(call, point);
@@ -354,7 +364,8 @@ const struct mx_hook_class mx_hook_milter = {
         "A mail filter (milter protocol 6, as rspamd, OpenDKIM and ClamAV speak it) hears of "
         "the session step by step, may refuse at each, and may add, insert, change and "
         "remove header fields. It is not offered to change the sender, the recipients or "
-        "the body, nor to quarantine; one that does so all the same has failed",
+        "the body, nor (unless `quarantine` says what becomes of it) to quarantine; one that does "
+        "so all the same has failed",
     .points = {[MX_HOOK_CONNECT] = on_connect,
                [MX_HOOK_HELO] = on_helo,
                [MX_HOOK_MAIL] = on_mail,
@@ -371,6 +382,8 @@ const struct mx_hook_class mx_hook_milter = {
                {"it rejects without words", "550 5.7.1 Command rejected"},
                {"... for now", "451 4.7.1 Service unavailable - try again later"},
                {"it wants the connection closed", "421 4.7.0 Closing connection"},
+               {"quarantine: tempfail", "451 4.7.1 Message quarantined"},
+               {"quarantine: reject", "550 5.7.1 Message quarantined"},
                {"onOversize: tempfail", "451 4.3.4 Message too large to be checked"},
                {"onOversize: reject", "552 5.3.4 Message too large to be checked"},
                {"the header has no room for its changes",

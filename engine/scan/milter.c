@@ -65,8 +65,9 @@ static bool keep(struct mx_talk *talk, const struct mx_milter_out *out,
 }
 
 static bool put_options(struct mx_talk *talk) {
-    static const struct mx_milter_options offer = {MX_MILTER_VERSION, MX_MILTER_ACTIONS_OFFERED,
-                                                   MX_MILTER_PROTOCOL_OFFERED};
+    uint32_t quarantine = talk->question->offers_quarantine ? MX_MILTER_QUARANTINE : 0;
+    const struct mx_milter_options offer = {
+        MX_MILTER_VERSION, MX_MILTER_ACTIONS_OFFERED | quarantine, MX_MILTER_PROTOCOL_OFFERED};
     struct mx_milter_out out = out_of(talk);
     mx_milter_put_options(&out, &offer);
     talk->stage = MX_MILTER_STAGE_REQUEST;
@@ -218,6 +219,15 @@ static int take_change(struct mx_talk *talk, const struct mx_milter_reply *reply
     return mx_changes_put(&question->changes, kind, index, reply->name, reply->value);
 }
 
+static int take_quarantine(struct mx_talk *talk) {
+    if (!talk->question->offers_quarantine)
+        return -EOPNOTSUPP;
+    if (talk->awaited != MX_MILTER_END_OF_MESSAGE)
+        return MX_ESYNTAX;
+    talk->question->is_quarantined = true;
+    return 0;
+}
+
 static int take_text(struct mx_talk *talk, const struct mx_milter_reply *reply,
                      enum mx_scan_verdict *verdict) {
     struct mx_scan_question *question = talk->question;
@@ -265,6 +275,8 @@ static int take_reply(struct mx_scan *self, struct mx_talk *talk,
         return take_change(talk, &reply, MX_CHANGE_INSERT);
     case MX_MILTER_REPLY_CHANGE:
         return take_change(talk, &reply, MX_CHANGE_REPLACE);
+    case MX_MILTER_REPLY_QUARANTINE:
+        return take_quarantine(talk);
     case MX_MILTER_REPLY_UNOFFERED:
         return -EOPNOTSUPP;
     case MX_MILTER_REPLY_SKIP:

@@ -50,10 +50,12 @@ struct mx_scan_question {
     const char *request;      /* MILTER: packets; else what stands in front of the message */
     uint32_t request_octets;
     struct mx_fulltext *text; /* the message; NULL: none is asked about. The job holds it */
+    bool offers_quarantine;   /* MILTER: it may say so: is_quarantined */
     bool hides_received;      /* MILTER: the first Received field, which is ours, is not told */
     /* the answer */
     int error; /* 0, or a negative error: then there is nothing else */
     uint8_t verdict;
+    bool is_quarantined;     /* MILTER */
     bool is_spam;            /* SPAMD */
     int32_t score, required; /* RSPAMD, SPAMD: thousandths */
     uint32_t reply_len;

@@ -7,7 +7,7 @@ import time
 
 from lib_milter import (ACCEPT, DISCARD, PROGRESS, REJECT, SKIP, TEMPFAIL, CONTINUE, Milter, add, change,
                         insert, packet, reply)
-from lib_mxring import Client, equal, eventually, mxring, run, serve, write_config
+from lib_mxring import MXRING, Client, equal, eventually, mxring, run, serve, write_config
 
 FAILED = "451 4.7.1 Temporary problem"
 GOOD = packet(CONTINUE)
@@ -112,6 +112,35 @@ def test_verdicts():
                 equal("eom" in log, name == "eom" or does[-1:] == b"c", f"{name} {does} {log}")
                 discarded = "discarded=1" in next(line for line in server.lines if "event=totals" in line)
                 equal(discarded, does == packet(DISCARD) and name not in ("connect", "helo"), f"{name} {does}")
+
+
+def test_quarantine():
+    """Offered when the configuration says what becomes of it; not kept apart in any case."""
+    does = {"eom": packet(b"q", b"why\0") + GOOD}
+    for more, offered, wanted in (("", 0x11, FAILED), ("quarantine: tempfail", 0x31, "451 4.7.1 Message quarantined"),
+                                  ("quarantine: reject", 0x31, "550 5.7.1 Message quarantined")):
+        with Milter(does) as milter, serve(config(milter, more)) as server:
+            assert last(server).startswith(wanted), more
+            server.stop()
+        equal(struct.unpack(">III", milter.data("negotiate")[0])[1], offered, more)
+
+
+def test_memory_is_flat():
+    """Messages that a filter crashes over, one after the other: nothing stays behind."""
+    big = "Subject: x\r\n\r\n" + ("x" * 998 + "\r\n") * 200
+    with Milter({"body": "close"}) as milter, serve(config(milter, "onFailure: accept")) as server:
+        with Client((server.host, server.port)) as client:
+            for _ in range(100):
+                client.message(big)
+            before = server.rss_kib()
+            for _ in range(400):
+                client.message(big)
+            grown = server.rss_kib() - before
+            client.command("QUIT", "221")
+        server.stop()
+        equal(counters(server)["broken"], 500, "crashes")
+        # a sanitizer keeps what was freed for a while
+        assert "/asan/" in MXRING or "/tsan/" in MXRING or grown < 20000, f"{grown} KiB for 400 messages of 200 KB"
 
 
 def test_refused_recipients():

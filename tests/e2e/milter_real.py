@@ -1,6 +1,7 @@
 """Milter with the programs that Debian has: rspamd rejects GTUBE and adds header fields, OpenDKIM signs,
-and verifies what it has signed."""
+and verifies what it has signed, ClamAV rejects EICAR."""
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -83,7 +84,56 @@ def test_opendkim():
             assert re.search(r"^Authentication-Results: mx.example;\s+dkim=fail ", bad, re.M), bad
 
 
+EICAR = "X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+
+
+def start(folder, name, text):
+    """A program of ClamAV; it listens at its socket when this returns."""
+    path = f"{folder}/{name}.conf"
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+    process = subprocess.Popen([tool(name), "-c", path], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        eventually(lambda: os.path.exists(f"{folder}/{name}.sock"), f"{name} listens", 120)
+    except AssertionError:
+        process.kill()
+        raise
+    return process
+
+
+def test_clamav():
+    for name in ("clamd", "clamav-milter"):
+        if shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin") is None:
+            return print(f"without {name}: it is not installed")
+    user = f"User {pwd.getpwuid(os.geteuid()).pw_name}\n"
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        os.mkdir(f"{folder}/db")
+        with open(f"{folder}/db/test.ndb", "w", encoding="ascii") as file:
+            file.write(f"Test.Eicar:0:*:{EICAR.encode().hex()}\n")
+        programs = []
+        try:
+            programs.append(start(folder, "clamd", f"LocalSocket {folder}/clamd.sock\nDatabaseDirectory {folder}/db\n"
+                                  f"Foreground yes\n{user}"))
+            programs.append(start(folder, "clamav-milter", f"MilterSocket unix:{folder}/clamav-milter.sock\n"
+                                  f"ClamdSocket unix:{folder}/clamd.sock\nForeground yes\nOnInfected Reject\n"
+                                  f"RejectMsg Virus %v\nAddHeader Replace\n{user}"))
+            chain = config(f"unix:{folder}/clamav-milter.sock", "quarantine: reject", directory=folder)
+            with serve(chain) as server:
+                equal(last(server, message=HAM)[:3], "250", "ham")
+                equal(last(server, message=HAM.replace("harmless", EICAR)),
+                      "550 5.7.1 Virus Test.Eicar.UNOFFICIAL", "EICAR")
+                server.stop()
+        finally:
+            for process in programs:
+                process.terminate()
+                process.wait(30)
+        text, = stored(folder)
+        assert re.search(r"^X-Virus-Status: Clean$", text, re.M), text
+
+
 def test_rspamd():
+    if shutil.which("rspamd") is None:
+        return print("without rspamd: it is not installed")
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder, Rspamd(folder) as rspamd:
         with serve(config(f"unix:{rspamd.milter}", "onFailure: reject", directory=folder)) as server:
             equal(last(server, message=HAM)[:3], "250", "ham")
@@ -105,6 +155,7 @@ def test_rspamd():
 
 
 if __name__ == "__main__":
-    if shutil.which("rspamd") is None:
-        skip("rspamd is not installed")
+    if not any(shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin")
+               for name in ("rspamd", "opendkim", "clamav-milter")):
+        skip("neither rspamd nor opendkim nor clamav-milter is installed")
     run(globals())
