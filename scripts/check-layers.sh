@@ -45,7 +45,7 @@ name == "yaml.h" && FILENAME != "config/yaml.c" { refuse("libyaml belongs to con
 name ~ /^hiredis/ && FILENAME !~ /^engine\/redis\// { refuse("hiredis belongs to engine/redis/") }
 name ~ /^ares/ && FILENAME !~ /^engine\/dns\// { refuse("c-ares belongs to engine/dns/") }
 name ~ /^jansson/ && FILENAME !~ /^engine\/scan\// { refuse("jansson belongs to engine/scan/") }
-name ~ /^wolfssl/ && FILENAME !~ /^tls\/[a-z_]*\.c$/ { refuse("wolfSSL belongs to tls/*.c") }
+name ~ /^wolfssl/ && FILENAME !~ /^(tls\/[a-z_]*|bench\/tls_loop)\.c$/ { refuse("wolfSSL belongs to tls/*.c") }
 BEGIN {
     allowed["proto"] = "proto/"
     allowed["config"] = "(config|proto)/"
