@@ -1,5 +1,6 @@
 #include "tls/client.h"
 
+#include "proto/crc32c.h"
 #include "tls/tls_impl.h"
 
 #include <errno.h>
@@ -50,6 +51,15 @@ struct mx_tls_context *mx_tls_client_context_new(const struct mx_tls_params *par
     return self;
 }
 
+/* A hash of the ticket that it has now. */
+static uint32_t hash_ticket(WOLFSSL *ssl) {
+    unsigned char ticket[4096];
+    word32 len = sizeof ticket;
+    if (wolfSSL_get_SessionTicket(ssl, ticket, &len) != WOLFSSL_SUCCESS)
+        len = 0;
+    return mx_crc32c(0, (struct mx_span){(const char *)ticket, len});
+}
+
 int mx_tls_client_init(struct mx_tls *self, struct mx_tls_context *context, const char *name,
                        const struct mx_tls_resumption *resumption) {
     assert(context->is_client);
@@ -61,14 +71,20 @@ int mx_tls_client_init(struct mx_tls *self, struct mx_tls_context *context, cons
     /* A session that is too old to be resumed is no error: the handshake is a full one then. */
     if (is_set && resumption != NULL)
         wolfSSL_set_session(self->ssl, (WOLFSSL_SESSION *)(uintptr_t)resumption);
-    if (is_set)
+    if (is_set) {
+        self->ticket = hash_ticket(self->ssl);
         return 0;
+    }
     mx_tls_deinit(self);
     return -ENOMEM;
 }
 
 struct mx_tls_resumption *mx_tls_resumption_new(const struct mx_tls *self) {
     if (self->ssl == NULL || self->state == MX_TLS_HANDSHAKE || self->error != 0)
+        return NULL;
+    /* Without a new ticket (Postfix gives none) the library would join the old one to the new
+     * secret, and the server would refuse that. */
+    if (wolfSSL_session_reused(self->ssl) && hash_ticket(self->ssl) == self->ticket)
         return NULL;
     return (struct mx_tls_resumption *)(void *)wolfSSL_get1_session(self->ssl);
 }

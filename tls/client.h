@@ -20,7 +20,7 @@ MX_MUST_CHECK int mx_tls_client_init(struct mx_tls *self, struct mx_tls_context 
                                      const char *name, const struct mx_tls_resumption *resumption);
 
 /* What can be resumed of a session that did not fail: at its end, since servers send it behind the
- * handshake. The caller's; NULL: nothing. */
+ * handshake. The caller's; NULL: nothing new, what it has resumed itself is still good. */
 struct mx_tls_resumption *mx_tls_resumption_new(const struct mx_tls *self);
 /* NULL is ignored. */
 void mx_tls_resumption_free(struct mx_tls_resumption *self);

@@ -45,6 +45,7 @@ struct mx_tls {
     int error;       /* the library's, behind MX_ETLS */
     uint8_t state;   /* public: enum mx_tls_state */
     uint8_t chain;   /* resumptions behind this session, see tickets.c */
+    uint32_t ticket; /* a client's: a hash of what it resumes, see client.c */
     bool is_flooded; /* the client has sent more than a handshake may have */
     uint8_t sni_len;
     char sni[MX_TLS_NAME_MAX]; /* the name the client asked for, printable ASCII */
