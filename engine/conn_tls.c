@@ -369,8 +369,8 @@ static void step(struct mx_worker *worker, struct mx_conn_tls *tls) {
     }
 }
 
-void mx_conn_tls_turn(struct mx_worker *worker, bool is_busy) {
-    uint64_t budget_ns = (is_busy ? MX_HANDSHAKE_BUSY_US : MX_HANDSHAKE_IDLE_US) * UINT64_C(1000);
+void mx_conn_tls_turn(struct mx_worker *worker) {
+    const uint64_t budget_ns = MX_HANDSHAKE_TURN_US * UINT64_C(1000);
     if (worker->tls.count == 0)
         return;
     uint64_t begin_ns = worker->ring.io->cpu_ns(&worker->ring);

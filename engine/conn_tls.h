@@ -62,8 +62,8 @@ void mx_conn_tls_silence(struct mx_worker *worker, struct mx_conn *conn);
 /* The connection is closed: give everything back. */
 void mx_conn_tls_free(struct mx_worker *worker, struct mx_conn *conn);
 
-/* A part of the turn: handshakes, for a while. is_busy: other connections had something to do. */
-void mx_conn_tls_turn(struct mx_worker *worker, bool is_busy);
+/* A part of the turn: handshakes, for a while. */
+void mx_conn_tls_turn(struct mx_worker *worker);
 
 /* It is in a handshake that cannot go on without more input. */
 static inline bool mx_conn_tls_lacks(const struct mx_conn *conn) {

@@ -80,10 +80,9 @@ enum {
     /* lines about limits that a worker writes in a second; the rest is only counted */
     MX_LOG_LIMITS_PER_S = 20,
 
-    /* CPU time of a turn that handshakes may take (microseconds), when other connections had
-       something to do and when not; one step is always made */
-    MX_HANDSHAKE_BUSY_US = 250,
-    MX_HANDSHAKE_IDLE_US = 1000,
+    /* CPU time of a turn that handshakes may take (microseconds); one step is always made. Who has
+       something to do meanwhile waits so long, whether it had come before or not */
+    MX_HANDSHAKE_TURN_US = 50,
     /* handshakes of a worker that wait for their share; whoever comes then is refused */
     MX_HANDSHAKES_MAX = 1024,
     /* certificates are looked at for changes so often (s) */

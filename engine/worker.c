@@ -251,11 +251,11 @@ static void end_drain(struct mx_worker *self) {
 }
 
 /* What was written for those who are through goes out first. 0, or a fatal -errno. */
-static int shake_hands(struct mx_worker *self, bool is_busy) {
+static int shake_hands(struct mx_worker *self) {
     if (self->tls.count == 0)
         return 0;
     int err = mx_ring_flush(&self->ring);
-    mx_conn_tls_turn(self, is_busy);
+    mx_conn_tls_turn(self);
     flush_dirty(self);
     return err;
 }
@@ -284,7 +284,7 @@ int mx_worker_turn(struct mx_worker *self) {
             self->sinks[i].class->turn(&self->sinks[i]);
     }
     flush_dirty(self);
-    err = shake_hands(self, count > 0);
+    err = shake_hands(self);
     if (err < 0)
         return err;
     mx_swap_watch(self);
