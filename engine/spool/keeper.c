@@ -11,13 +11,26 @@
 
 /* ---- what the workers are through with ---- */
 
+/* Each attempt costs a segment or two, which are only freed by the next start. */
+static void wait_longer(struct mx_spool_keeper *self, uint64_t now) {
+    bool is_again = self->resumed_ms != 0 && now - self->resumed_ms < MX_SPOOL_FAILURES_MS;
+    self->wait_ms = is_again ? 2 * self->wait_ms : MX_SPOOL_RETRY_MS;
+    if (self->wait_ms > MX_SPOOL_FAILURES_MS)
+        self->wait_ms = MX_SPOOL_FAILURES_MS;
+    self->retry_ms = now + self->wait_ms;
+}
+
 static void count_failure(struct mx_spool_keeper *self, struct keeper_lane *lane, uint32_t dir) {
     uint64_t now = mx_spool_keeper_now_ms();
     lane->failures_ms[lane->failure_count++ % MX_SPOOL_FAILURES] = now;
     uint64_t first = lane->failures_ms[lane->failure_count % MX_SPOOL_FAILURES];
-    self->retry_ms = now + MX_SPOOL_RETRY_MS;
-    if (lane->failure_count < MX_SPOOL_FAILURES || now - first >= MX_SPOOL_FAILURES_MS)
+    if (self->retry_ms < now + MX_SPOOL_RETRY_MS)
+        self->retry_ms = now + MX_SPOOL_RETRY_MS;
+    bool is_stopped = atomic_load(&lane->shared.is_stopped);
+    if (is_stopped || lane->failure_count < MX_SPOOL_FAILURES ||
+        now - first >= MX_SPOOL_FAILURES_MS)
         return;
+    wait_longer(self, now);
     atomic_store(&lane->shared.is_stopped, true);
     mx_spool_keeper_say(self, MX_SEVERITY_ERROR, "spool_stopped",
                         mx_spool_keeper_dir_path(self, dir),
@@ -197,7 +210,7 @@ static void retry(struct mx_spool_keeper *self) {
     for (uint32_t i = 0; i < self->conf.lane_count && is_any_good; i++) {
         if (!atomic_exchange(&self->lanes[i].shared.is_stopped, false))
             continue;
-        self->lanes[i].failure_count = 0;
+        self->resumed_ms = mx_spool_keeper_now_ms(); /* what failed before still counts */
         mx_spool_keeper_say(self, MX_SEVERITY_INFO, "spool_resumed",
                             mx_spool_keeper_dir_path(self, 0), "mail is taken again");
     }

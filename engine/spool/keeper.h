@@ -16,7 +16,8 @@ enum {
     /* so many segments given up within this time, and no mail is taken any more (ms) ... */
     MX_SPOOL_FAILURES = 3,
     MX_SPOOL_FAILURES_MS = 60000,
-    /* ... until a file could be written again, tried this often (ms) */
+    /* ... until a file could be written again, tried this often (ms); when that does not help,
+     * after twice as long each time, up to MX_SPOOL_FAILURES_MS */
     MX_SPOOL_RETRY_MS = 5000,
     /* segments freed before the workers are looked at again */
     MX_SPOOL_FREES = 16,

@@ -33,7 +33,9 @@ struct mx_spool_keeper {
     uint64_t compact_ms; /* the next one not before */
     struct mx_spool_keeper_counters counters;
     bool is_buffered;
-    uint64_t retry_ms; /* when a file is tried after errors; 0: there were none */
+    uint64_t retry_ms;   /* when a file is tried after errors; 0: there were none */
+    uint64_t wait_ms;    /* how long mail was not taken for then ... */
+    uint64_t resumed_ms; /* ... and when it was again; 0: never */
     bool has_failed[MX_SPOOL_DIRS], is_full[MX_SPOOL_DIRS];
     uint64_t full_until_ms[MX_SPOOL_DIRS]; /* no file could be made: a quota, no inodes */
 };

@@ -203,9 +203,12 @@ def test_errors_that_last():
     with folder() as root, Disk(root) as disk, Gateway(root, disk) as gate:
         equal(gate.load("-s", "20", "-m", "1000").wait(60), 0, "mxload")
         disk.tell("fail write 1000000 0 30 MXB1")
-        client = gate.load("-s", "20", "--rate", "300/s", "--duration", "8", "-l", "1-9000")
+        client = gate.load("-s", "20", "--rate", "300/s", "--duration", "13", "-l", "1-9000")
         eventually(lambda: gate.server.logged("spool_stopped"), "it stops")
         client.wait(100)
+        for core in (0, 1):  # each attempt costs segments: after 5 s, after 10 s more, ...
+            given_up = [line for line in gate.server.lines if f"spool_error path={core}/" in line]
+            assert len(given_up) <= 8, given_up
         disk.tell("fail write 0 0 0")
         gate.heals("the disk works again")
         # unknown: when there was no segment left to make them void, connections were closed without a word
