@@ -202,6 +202,8 @@ static bool is_name_octet(char c) {
 
 /* Is the line behind a border a field? 1, 0, or -1: more of it is needed. */
 static int looks_like_field(const struct mx_mime *self, bool is_whole) {
+    if (self->line_len == 1 && self->line[0] == '\r' && !is_whole)
+        return -1; /* is it empty? */
     for (uint8_t i = 0; i < self->line_len; i++) {
         if (self->line[i] == ':')
             return i > 0;
@@ -214,8 +216,8 @@ static int looks_like_field(const struct mx_mime *self, bool is_whole) {
 /* A part without header has no encoding; but "-- " stands above signatures, too, whose text goes on
  * as it was, and looks the same as quoted-printable or not. */
 static void go_on_with_text(struct mx_mime *self) {
-    struct mx_span line = {self->line, self->line_len};
-    bool is_empty = trimmed(line).len == 0;
+    bool is_empty =
+        self->line[0] == '\n' || (self->line_len > 1 && memcmp(self->line, "\r\n", 2) == 0);
     bool is_new = is_empty && self->encoding == MX_MIME_BASE64;
     begin_body(self, is_new ? MX_MIME_AS_IT_IS : (enum mx_mime_encoding)self->encoding);
 }

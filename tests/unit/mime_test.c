@@ -40,6 +40,7 @@ static const struct mime_case {
     {"a signature is no border",           "=41\r\n-- \r\nJoe =42\r\n--\r\nat: =43\r\n\r\n=43",
      "A\r\n- \r\nJoe B\r\n-\r\nat: =43\r\n\r\n=43",                                                                              MX_MIME_QUOTED  },
     {"a part without a header",            "YQ\r\n--x\r\n\r\nYQ==",                                   "a-x\r\n\r\nYQ==",         MX_MIME_BASE64  },
+    {"a CR that is no line end",           "YQ==\r\n--x\r\n\rYg==",                                   "a-x\r\nb",                MX_MIME_BASE64  },
     {"base64 goes on",                     "YQ==\r\n--x\r\nYg==\r\n",                                 "a-x\r\nb",                MX_MIME_BASE64  },
     {"a message in a message",
      "--x\r\nContent-Type: Message/RFC822; a\r\n\r\nSubject: s\r\n"
