@@ -127,15 +127,13 @@ static bool do_delay(struct mx_worker *worker, struct mx_conn *conn) {
 }
 
 struct mx_sink_message mx_conn_message(const struct mx_worker *worker, struct mx_conn *conn) {
-    struct mx_sink_message message = {
+    return (struct mx_sink_message){
         .owner = mx_worker_op(worker, MX_OP_NONE, conn),
         .token = conn->sink_token,
         .session = &conn->session,
         .server_name = conn->service->server->name,
         .attributes = mx_policy_notes(conn->policy),
     };
-    message.header = mx_policy_header(conn->policy, &message.header_replaces);
-    return message;
 }
 
 /* True: the sink can take something. False: the connection waits until it can. */
@@ -184,6 +182,7 @@ static bool do_commit(struct mx_worker *worker, struct mx_conn *conn) {
     struct mx_sink *sink = mx_worker_sink(worker, conn);
     struct mx_sink_message message = mx_conn_message(worker, conn);
     int err = 0;
+    message.header = mx_policy_header(conn->policy, &message.header_replaces);
     conn->activity_ms = worker->now_ms;
     if (mx_policy_is_discarded(conn->policy)) {
         sink->class->abort(sink, &message);
