@@ -4,9 +4,11 @@ import shutil
 import ssl
 import tempfile
 
-from lib_mxring import SOURCE, Client, Server, config
+from lib_mxring import SOURCE, Client, Server, config, mxring
 
 KEYS = f"{SOURCE}/tests/tls"
+# wolfSSL 5.5 opens a device to read a certificate, which a worker may not: no subject is known.
+HAS_SUBJECT = "wolfSSL 5.5." not in mxring("--version").stdout
 
 
 class Keys(tempfile.TemporaryDirectory):

@@ -10,7 +10,7 @@ import time
 import lib_auth
 import lib_mxring
 from lib_mxring import Receiver, equal, eventually, run, sink, skip
-from lib_tls import Keys, serve
+from lib_tls import HAS_SUBJECT, Keys, serve
 
 MXLOAD = os.path.join(os.path.dirname(lib_mxring.MXRING), "mxload")
 if not os.path.exists(MXLOAD):
@@ -108,7 +108,8 @@ def test_the_name_and_the_certificate_of_the_client():
             how = ["--tls", "--tls-version", version, "-t", "bob@example.com"]
             mxload(*how, *own, "--tls-name", "mx.test", server.address)
             eventually(lambda: any("event=tls" in line and "sni=mx.test" in line and
-                                   "CN=client" in line for line in server.lines), "the log")
+                                   ("CN=client" in line or not HAS_SUBJECT)
+                                   for line in server.lines), "the log")
             for bad in ([], foreign):
                 result = mxload(*how, *bad, server.address, status=1)
                 equal(result["messages"]["accepted"], 0, f"{version} {bad}")
@@ -197,6 +198,7 @@ def test_options_that_do_not_fit():
     with open(KEYS.path("none.pem"), "w", encoding="utf-8") as file:
         file.write("nothing\n")
     cert, key = KEYS.path("client.pem"), KEYS.path("client.key")
+    unfit = ["--tls", "--tls-cert", KEYS.path("stranger.pem"), "--tls-key", key]
     for arguments, status, text in (
             (["--tls", "--starttls"], 2, "one of them"),
             (["--tls-resume"], 2, "--tls or --starttls only"),
@@ -207,8 +209,7 @@ def test_options_that_do_not_fit():
             (["--auth-login"], 2, "--auth"),
             (["--tls", "--tls-cert", "/none", "--tls-key", key], 1, "No such file"),
             (["--tls", "--tls-cert", KEYS.path("none.pem"), "--tls-key", key], 1, "no certificate"),
-            (["--tls", "--tls-cert", KEYS.path("stranger.pem"), "--tls-key", key], 1,
-             "does not belong")):
+            *([(unfit, 1, "does not belong")] if HAS_SUBJECT else [])):  # 5.5 does not compare ECDSA
         said = mxload(*arguments, "127.0.0.1:1", status=status)
         assert text in said, (arguments, said)
 

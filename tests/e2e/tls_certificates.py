@@ -10,7 +10,7 @@ import threading
 import time
 
 from lib_mxring import SLOW, Server, config, equal, eventually, mxring, run
-from lib_tls import Keys, TlsClient, context, serve
+from lib_tls import HAS_SUBJECT, Keys, TlsClient, context, serve
 
 MORE = "more: [{{privateKey: {0}/rsa.key, certificates: {0}/rsa.pem}}]"
 
@@ -54,7 +54,8 @@ def test_clients_certificates():
                         client.command("EHLO c.test", "250")
                     for name in ("stranger", "revoked"):
                         assert refused(server, context(version, certificate=name, keys=keys)), name
-                eventually(lambda: server.logged("client.test"), "the log names the client")
+                if HAS_SUBJECT:
+                    eventually(lambda: server.logged("client.test"), "the log names the client")
                 assert server.logged("result=failed")
                 assert not server.logged("resumed=yes")
                 equal(server.stop(), None)

@@ -4,7 +4,7 @@ import json
 import tempfile
 
 from lib_mxring import Client, Server, equal, mxring, run, sink, write_config
-from lib_tls import Keys, TlsClient, context
+from lib_tls import HAS_SUBJECT, Keys, TlsClient, context
 
 
 def gateway(folder, keys):
@@ -45,7 +45,8 @@ def test_the_envelope():
                         cipher = client.socket.cipher()[0]
                     row = {"tlsVersion": f"TLSv{version}"}
                     if name:
-                        row |= {"tlsServerName": name, "tlsSubject": "/O=mxring tests/CN=client.test"}
+                        row |= {"tlsServerName": name}
+                        row |= {"tlsSubject": "/O=mxring tests/CN=client.test"} if HAS_SUBJECT else {}
                     wanted.append((row, cipher))
             with TlsClient(server.addresses[1], use=context("1.3"), implicit=True) as client:
                 client.message(hello="LHLO")
