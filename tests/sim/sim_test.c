@@ -17,7 +17,7 @@
 #endif
 
 enum { COVERAGE_RUNS = 300, RUN_SECONDS_MAX = 30, TURNS_MAX = 3000000 };
-#define SETTLE_US  120000000u  /* linger, close timeout and the slowest sink */
+#define SETTLE_US  400000000u  /* linger, close timeout and the slowest sink, some times */
 #define STALLED_US 4000000000u /* nothing at all has moved for so long */
 
 /* ---- the loop
