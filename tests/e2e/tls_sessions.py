@@ -85,6 +85,22 @@ def test_a_handshake_that_stalls_is_ended():
         equal(server.stop(), None)
 
 
+def test_clear_text_is_sent_away():
+    """socketTLS: no banner to who waits for one, and the end for who speaks in clear."""
+    with Keys() as keys, serve(keys.tls("socketTLS: true")) as server:
+        with Client(server.addresses[0], greeting=None) as client:
+            client.socket.settimeout(0.3)
+            try:
+                assert False, client.socket.recv(100)
+            except TimeoutError:
+                pass
+            client.socket.settimeout(SLOW)
+            client.send("EHLO c.test\r\n")
+            said = client.file.read()
+            assert b"220" not in said and b"mx" not in said and len(said) <= 7, said
+        equal(server.stop(), None)
+
+
 def test_garbage():
     with Keys() as keys, serve(keys.tls("socketTLS: true")) as server:
         for said in (b"\0" * 100, b"\x16\x03\x01\xff\xff" + b"x" * 70000, os.urandom(3000),
