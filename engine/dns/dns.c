@@ -1,18 +1,13 @@
 #include "engine/dns/dns.h"
 
+#include "engine/answerer.h"
 #include "engine/confine.h"
 #include "engine/dns/flights.h"
 #include "engine/dns/servers.h"
-#include "engine/waker.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {
     SLEEP_MAX_MS = 60000, /* with nothing to do */
@@ -22,20 +17,13 @@ enum {
 struct mx_dns {
     _Alignas(64) _Atomic(struct mx_dns_question *) asked; /* the last one first */
     _Atomic uint32_t pending;                             /* questions that are not answered yet */
-    _Atomic bool is_asleep, is_stopping;
     _Atomic uint64_t refused;
     _Alignas(64) const struct mx_conf_dns *conf;
     struct mx_dns_cache *cache;
     struct mx_dns_flights flights;
     struct mx_dns_servers servers;
-    int wake_fd;
-    uint64_t now_ms;
     struct mx_dns_counters counters;
-    struct mx_waker waker;
-    pthread_t thread;
-    sem_t started;
-    bool has_thread;
-    int error;                         /* of the start */
+    struct mx_answerer thread;
     char room[2 * MX_DNS_MESSAGE_MAX]; /* packed records take up to twice the space of tiny ones */
 };
 
@@ -100,12 +88,6 @@ bool mx_dns_set_name(struct mx_dns_question *question, struct mx_span name) {
     return true;
 }
 
-static void wake_thread(struct mx_dns *self) {
-    const uint64_t one = 1;
-    ssize_t put = write(self->wake_fd, &one, sizeof one);
-    assert(put == sizeof one || errno == EAGAIN); /* EAGAIN: it is awake for 2^64 reasons */
-}
-
 int mx_dns_ask(struct mx_dns *self, struct mx_dns_question *question) {
     uint32_t pending = atomic_load_explicit(&self->pending, memory_order_relaxed);
     do {
@@ -119,9 +101,7 @@ int mx_dns_ask(struct mx_dns *self, struct mx_dns_question *question) {
     question->next = atomic_load_explicit(&self->asked, memory_order_relaxed);
     while (!atomic_compare_exchange_weak(&self->asked, &question->next, question))
         continue;
-    /* it says that it sleeps before it looks for questions for the last time */
-    if (atomic_load(&self->is_asleep) && atomic_exchange(&self->is_asleep, false))
-        wake_thread(self);
+    mx_answerer_nudge(&self->thread);
     return 0;
 }
 
@@ -176,7 +156,7 @@ static void finish(struct mx_dns *self, struct mx_dns_question *question,
                    const struct mx_dns_answer *answer) {
     int ring_fd = question->job->inbox->ring_fd;
     if (mx_dns_finish(self, question, answer))
-        mx_waker_note(&self->waker, ring_fd);
+        mx_waker_note(&self->thread.waker, ring_fd);
 }
 
 static void finish_all(struct mx_dns *self, struct mx_dns_flight *flight,
@@ -217,7 +197,7 @@ static void keep(struct mx_dns *self, const struct mx_dns_flight *flight,
     struct mx_dns_key key = key_of(flight);
     uint64_t ms = keep_ms(self->conf, answer);
     if (ms > 0)
-        mx_dns_cache_put(self->cache, &key, answer, self->now_ms + ms);
+        mx_dns_cache_put(self->cache, &key, answer, self->thread.now_ms + ms);
 }
 
 /* The servers have an answer, or have given up. */
@@ -243,7 +223,7 @@ static void on_end(struct mx_dns *self, struct mx_dns_flight *flight, struct mx_
 static void look_up(struct mx_dns *self, const struct mx_dns_key *key,
                     struct mx_dns_question *question) {
     struct mx_dns_flight *flight =
-        mx_dns_flights_begin(&self->flights, key, self->now_ms + self->conf->deadline_ms);
+        mx_dns_flights_begin(&self->flights, key, self->thread.now_ms + self->conf->deadline_ms);
     if (flight == NULL) {
         const struct mx_dns_answer busy = {.status = MX_DNS_BUSY};
         count(&self->counters.refused);
@@ -261,7 +241,7 @@ static void take_question(struct mx_dns *self, struct mx_dns_question *question)
     struct mx_dns_key key = {mx_dns_cache_hash(self->cache, name), name, question->type};
     struct mx_dns_answer answer;
     count(&self->counters.questions);
-    if (mx_dns_cache_find(self->cache, &key, self->now_ms, &answer)) {
+    if (mx_dns_cache_find(self->cache, &key, self->thread.now_ms, &answer)) {
         count(&self->counters.cache_hits);
         finish(self, question, &answer);
         return;
@@ -289,7 +269,7 @@ static void expire(struct mx_dns *self) {
     const struct mx_dns_answer answer = {.status = MX_DNS_TIMEOUT};
     struct mx_dns_flight *flight;
     while ((flight = mx_dns_flights_oldest(&self->flights)) != NULL &&
-           flight->deadline_ms <= self->now_ms) {
+           flight->deadline_ms <= self->thread.now_ms) {
         mx_dns_flights_give_up(&self->flights, flight);
         count_end(self, MX_DNS_TIMEOUT);
         keep(self, flight, &answer);
@@ -299,67 +279,37 @@ static void expire(struct mx_dns *self) {
 
 /* ---- the thread ---- */
 
-static uint64_t monotonic_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 static int plan_sleep(struct mx_dns *self) {
     int64_t ms = mx_dns_servers_wait_ms(&self->servers, SLEEP_MAX_MS);
     const struct mx_dns_flight *oldest = mx_dns_flights_oldest(&self->flights);
-    int64_t left = oldest != NULL ? (int64_t)(oldest->deadline_ms - self->now_ms) : ms;
+    int64_t left = oldest != NULL ? (int64_t)(oldest->deadline_ms - self->thread.now_ms) : ms;
     if (left < ms)
         ms = left > 0 ? left : 0;
-    if (mx_waker_is_waiting(&self->waker) && ms > MX_WAKER_RETRY_MS)
-        ms = MX_WAKER_RETRY_MS;
     return (int)ms;
 }
 
-/* Sleep until a question comes, a socket is ready or it is time for something. */
-static int wait_for_work(struct mx_dns *self, struct pollfd *fds, nfds_t fd_count) {
-    int ms = plan_sleep(self);
-    atomic_store(&self->is_asleep, true);
-    if (atomic_load(&self->asked) != NULL || atomic_load(&self->is_stopping))
-        ms = 0;
-    int ready = poll(fds, fd_count, ms);
-    atomic_store(&self->is_asleep, false);
-    if (ready > 0 && fds[0].revents != 0) {
-        uint64_t wakes;
-        ssize_t got = read(self->wake_fd, &wakes, sizeof wakes);
-        assert(got == sizeof wakes);
-    }
-    return ready;
+static bool has_work(const void *owner) {
+    const struct mx_dns *self = owner;
+    return atomic_load(&self->asked) != NULL;
 }
 
-static void turn(struct mx_dns *self) {
-    struct pollfd fds[1 + MX_DNS_FDS_MAX] = {
-        {.fd = self->wake_fd, .events = POLLIN}
-    };
+static void turn(void *owner) {
+    struct mx_dns *self = owner;
+    struct pollfd fds[1 + MX_DNS_FDS_MAX];
     unsigned watched = mx_dns_servers_watch(&self->servers, fds + 1);
-    int ready = wait_for_work(self, fds, 1 + watched);
-    self->now_ms = monotonic_ms();
+    int ready = mx_answerer_sleep(&self->thread, fds, 1 + watched, plan_sleep(self));
     mx_dns_servers_process(&self->servers, fds + 1, ready > 0 ? watched : 0);
     expire(self);
     take_questions(self);
     publish_cache(self);
-    if (!mx_waker_wake(&self->waker)) {
-        /* again after a moment, see plan_sleep */
-    }
 }
 
-static void *main_of(void *argument) {
-    struct mx_dns *self = argument;
-    self->error = mx_waker_start(&self->waker);
-    if (self->error == 0 && mx_confine_resolver() < 0) {
-        /* no seccomp here: the workers have said so */
-    }
-    self->now_ms = monotonic_ms();
-    sem_post(&self->started);
-    while (!atomic_load(&self->is_stopping))
-        turn(self);
-    return NULL;
-}
+static const struct mx_answerer_class resolver = {
+    .name = "mxring-dns",
+    .confine = mx_confine_resolver,
+    .has_work = has_work,
+    .turn = turn,
+};
 
 /* ---- life ---- */
 
@@ -369,11 +319,11 @@ static struct mx_dns *dns_new(const struct mx_conf_dns *conf) {
         return NULL;
     memset(self, 0, sizeof *self);
     self->conf = conf;
-    self->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     self->cache = mx_dns_cache_new(conf->cache_octets);
-    int err = mx_dns_flights_new(&self->flights, conf->max_lookups);
-    if (err == 0 && self->cache != NULL && self->wake_fd >= 0 &&
-        sem_init(&self->started, 0, 0) == 0)
+    int err = mx_answerer_init(&self->thread, &resolver, self);
+    if (err == 0)
+        err = mx_dns_flights_new(&self->flights, conf->max_lookups);
+    if (err == 0 && self->cache != NULL)
         return self;
     mx_dns_free(self);
     return NULL;
@@ -396,33 +346,16 @@ int mx_dns_new(struct mx_dns **result, const struct mx_conf_dns *conf) {
 }
 
 int mx_dns_start(struct mx_dns *self, uint32_t features) {
-    int err = mx_waker_init(&self->waker, features);
-    if (err < 0)
-        return err;
-    err = pthread_create(&self->thread, NULL, main_of, self);
-    if (err != 0)
-        return -err;
-    self->has_thread = true;
-    pthread_setname_np(self->thread, "mxring-dns");
-    while (sem_wait(&self->started) < 0)
-        continue;
-    return self->error;
+    return mx_answerer_start(&self->thread, features);
 }
 
 void mx_dns_free(struct mx_dns *self) {
     if (self == NULL)
         return;
-    atomic_store(&self->is_stopping, true);
-    if (self->has_thread) {
-        wake_thread(self);
-        pthread_join(self->thread, NULL);
-    }
+    mx_answerer_stop(&self->thread);
     mx_dns_servers_free(&self->servers);
-    mx_waker_deinit(&self->waker);
+    mx_answerer_deinit(&self->thread);
     mx_dns_cache_free(self->cache);
     mx_dns_flights_free(&self->flights);
-    if (self->wake_fd >= 0)
-        close(self->wake_fd);
-    sem_destroy(&self->started);
     free(self);
 }

@@ -84,30 +84,18 @@ void mx_scan_give(struct mx_scan *self, uint32_t talk) {
 
 /* ---- asking: any thread ---- */
 
-static void wake_thread(struct mx_scan *self) {
-    const uint64_t one = 1;
-    ssize_t put = write(self->wake_fd, &one, sizeof one);
-    assert(put == sizeof one || errno == EAGAIN); /* EAGAIN: it is awake for 2^64 reasons */
-}
-
-/* It says that it sleeps before it looks for the last time. */
-static void wake_if_asleep(struct mx_scan *self) {
-    if (atomic_load(&self->is_asleep) && atomic_exchange(&self->is_asleep, false))
-        wake_thread(self);
-}
-
 void mx_scan_ask(struct mx_scan *self, struct mx_scan_question *question) {
     assert(question->job->inbox != NULL && question->talk < self->talk_count);
     question->next = atomic_load_explicit(&self->asked, memory_order_relaxed);
     while (!atomic_compare_exchange_weak(&self->asked, &question->next, question))
         continue;
-    wake_if_asleep(self);
+    mx_answerer_nudge(&self->thread);
 }
 
 void mx_scan_leave(struct mx_scan *self, uint32_t talk) {
     atomic_store(&self->talks[talk].is_left, true);
     atomic_store(&self->has_left, true);
-    wake_if_asleep(self);
+    mx_answerer_nudge(&self->thread);
 }
 
 /* ---- answering ---- */
@@ -120,7 +108,7 @@ void mx_scan_answer(struct mx_scan *self, struct mx_talk *talk, int error) {
     talk->is_single = question->kind != MX_SCAN_MILTER;
     int ring_fd = question->job->inbox->ring_fd;
     if (mx_helper_finish(question->job)) /* it is the asker's again */
-        mx_waker_note(&self->waker, ring_fd);
+        mx_waker_note(&self->thread.waker, ring_fd);
 }
 
 /* ---- questions ---- */
@@ -148,7 +136,7 @@ static void take_question(struct mx_scan *self, struct mx_scan_question *questio
     if (question->is_fresh)
         mx_talk_end(self, talk);
     talk->question = question;
-    if (question->deadline_ms <= self->now_ms)
+    if (question->deadline_ms <= self->thread.now_ms)
         mx_talk_fail(self, talk, -ETIMEDOUT);
     else if (question->is_fresh)
         mx_talk_begin(self, talk);
@@ -219,7 +207,7 @@ static void sweep(struct mx_scan *self) {
     struct mx_talk *next;
     for (struct mx_talk *talk = self->active; talk != NULL; talk = next) {
         next = talk->next;
-        if (talk->question != NULL && talk->question->deadline_ms <= self->now_ms)
+        if (talk->question != NULL && talk->question->deadline_ms <= self->thread.now_ms)
             mx_talk_fail(self, talk, -ETIMEDOUT);
         if (talk->question == NULL && (talk->is_going || talk->is_single))
             retire(self, talk, !talk->is_single);
@@ -228,17 +216,10 @@ static void sweep(struct mx_scan *self) {
 
 /* ---- the thread ---- */
 
-static uint64_t monotonic_ms(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
-
 /* The descriptors to watch; *sleep_ms: to the next deadline. */
 static nfds_t watch(struct mx_scan *self, int *sleep_ms) {
     nfds_t count = 1;
-    uint64_t until_ms = self->now_ms + SLEEP_MAX_MS;
-    self->fds[0] = (struct pollfd){.fd = self->wake_fd, .events = POLLIN};
+    uint64_t until_ms = self->thread.now_ms + SLEEP_MAX_MS;
     for (struct mx_talk *talk = self->active; talk != NULL; talk = talk->next) {
         if (talk->question != NULL && talk->question->deadline_ms < until_ms)
             until_ms = talk->question->deadline_ms;
@@ -250,34 +231,21 @@ static nfds_t watch(struct mx_scan *self, int *sleep_ms) {
         self->watched[count] = talk;
         self->fds[count++] = (struct pollfd){.fd = talk->fd, .events = events};
     }
-    *sleep_ms = until_ms > self->now_ms ? (int)(until_ms - self->now_ms) : 0;
-    if (mx_waker_is_waiting(&self->waker) && *sleep_ms > MX_WAKER_RETRY_MS)
-        *sleep_ms = MX_WAKER_RETRY_MS;
+    *sleep_ms = until_ms > self->thread.now_ms ? (int)(until_ms - self->thread.now_ms) : 0;
     return count;
 }
 
-static void sleep_on(struct mx_scan *self, nfds_t count, int ms) {
-    atomic_store(&self->is_asleep, true);
-    if (atomic_load(&self->asked) != NULL || atomic_load(&self->has_left) ||
-        atomic_load(&self->is_stopping))
-        ms = 0;
-    int ready = poll(self->fds, count, ms);
-    atomic_store(&self->is_asleep, false);
-    self->now_ms = monotonic_ms();
-    if (ready <= 0) /* time is over, or a signal: the descriptors say nothing */
-        memset(self->fds, 0, count * sizeof *self->fds);
-    if (self->fds[0].revents != 0) {
-        uint64_t wakes;
-        ssize_t got = read(self->wake_fd, &wakes, sizeof wakes);
-        assert(got == sizeof wakes);
-    }
+static bool has_work(const void *owner) {
+    const struct mx_scan *self = owner;
+    return atomic_load(&self->asked) != NULL || atomic_load(&self->has_left);
 }
 
-static void turn(struct mx_scan *self) {
+static void turn(void *owner) {
+    struct mx_scan *self = owner;
     int ms;
     nfds_t count = watch(self, &ms);
-    sleep_on(self, count, ms);
-    for (nfds_t i = 1; i < count; i++) {
+    int ready = mx_answerer_sleep(&self->thread, self->fds, count, ms);
+    for (nfds_t i = 1; i < count && ready > 0; i++) {
         if (self->fds[i].revents != 0)
             mx_talk_go_on(self, self->watched[i], (self->fds[i].revents & ~POLLOUT) != 0);
     }
@@ -286,23 +254,14 @@ static void turn(struct mx_scan *self) {
     sweep(self);
     mx_talk_serve_waiting(self);
     sweep(self); /* of those that could not even begin */
-    if (!mx_waker_wake(&self->waker)) {
-        /* again after a moment, see watch */
-    }
 }
 
-static void *main_of(void *argument) {
-    struct mx_scan *self = argument;
-    self->error = mx_waker_start(&self->waker);
-    if (self->error == 0 && mx_confine_scanner() < 0) {
-        /* no seccomp here: the workers have said so */
-    }
-    self->now_ms = monotonic_ms();
-    sem_post(&self->started);
-    while (!atomic_load(&self->is_stopping))
-        turn(self);
-    return NULL;
-}
+static const struct mx_answerer_class scanner = {
+    .name = "mxring-scan",
+    .confine = mx_confine_scanner,
+    .has_work = has_work,
+    .turn = turn,
+};
 
 /* ---- life ---- */
 
@@ -312,12 +271,11 @@ struct mx_scan *mx_scan_new(uint32_t talk_count) {
         return NULL;
     memset(self, 0, sizeof *self);
     self->talk_count = talk_count;
-    self->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    int err = mx_answerer_init(&self->thread, &scanner, self);
     self->talks = calloc(talk_count, sizeof *self->talks);
     self->fds = calloc((size_t)talk_count + 1, sizeof *self->fds);
     self->watched = calloc((size_t)talk_count + 1, sizeof(struct mx_talk *));
-    if (self->wake_fd < 0 || self->talks == NULL || self->fds == NULL || self->watched == NULL ||
-        sem_init(&self->started, 0, 0) < 0) {
+    if (err < 0 || self->talks == NULL || self->fds == NULL || self->watched == NULL) {
         mx_scan_free(self);
         return NULL;
     }
@@ -329,37 +287,20 @@ struct mx_scan *mx_scan_new(uint32_t talk_count) {
 }
 
 int mx_scan_start(struct mx_scan *self, uint32_t features) {
-    int err = mx_waker_init(&self->waker, features);
-    if (err < 0)
-        return err;
-    err = pthread_create(&self->thread, NULL, main_of, self);
-    if (err != 0)
-        return -err;
-    self->has_thread = true;
-    pthread_setname_np(self->thread, "mxring-scan");
-    while (sem_wait(&self->started) < 0)
-        continue;
-    return self->error;
+    return mx_answerer_start(&self->thread, features);
 }
 
 void mx_scan_free(struct mx_scan *self) {
     if (self == NULL)
         return;
-    atomic_store(&self->is_stopping, true);
-    if (self->has_thread) {
-        wake_thread(self);
-        pthread_join(self->thread, NULL);
-    }
+    mx_answerer_stop(&self->thread);
     for (struct mx_talk *talk = self->active; talk != NULL; talk = talk->next) {
         talk->question = NULL; /* forgotten */
         mx_talk_end(self, talk);
     }
-    mx_waker_deinit(&self->waker);
+    mx_answerer_deinit(&self->thread);
     free(self->talks);
     free(self->fds);
     free(self->watched);
-    if (self->wake_fd >= 0)
-        close(self->wake_fd);
-    sem_destroy(&self->started);
     free(self);
 }

@@ -1,9 +1,8 @@
 /* scan_impl.h - what the files of scan/ share. Nobody else includes this. */
 #pragma once
+#include "engine/answerer.h"
 #include "engine/scan/scan.h"
-#include "engine/waker.h"
 
-#include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
 
@@ -79,7 +78,7 @@ struct mx_talk {
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): lines that are not shared */
 struct mx_scan {
     _Alignas(64) _Atomic(struct mx_scan_question *) asked; /* the last one first */
-    _Atomic bool is_asleep, is_stopping, has_left;
+    _Atomic bool has_left;
     _Atomic uint64_t busy, too_large, no_memory;
     _Alignas(64) _Atomic uint64_t free; /* stack of conversations: tag << 32 | index + 1 */
     _Alignas(64) struct mx_talk *talks;
@@ -88,14 +87,8 @@ struct mx_scan {
     struct mx_scan_target targets[MX_SCAN_TARGETS_MAX];
     struct pollfd *fds; /* [talk_count + 1] */
     struct mx_talk **watched;
-    int wake_fd;
-    uint64_t now_ms;
     struct mx_scan_counters counters;
-    struct mx_waker waker;
-    pthread_t thread;
-    sem_t started;
-    bool has_thread;
-    int error; /* of the start */
+    struct mx_answerer thread;
 };
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): it is written, but clang-tidy does not see it */
